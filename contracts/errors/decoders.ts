@@ -1,0 +1,3 @@
+import type { ErrorEntry } from '../errors.ts';
+
+export const DECODER_ERRORS = {} as const satisfies Record<`TG_${string}`, ErrorEntry>;

@@ -1,0 +1,3 @@
+import type { ErrorEntry } from '../errors.ts';
+
+export const POLICY_ERRORS = {} as const satisfies Record<`TG_${string}`, ErrorEntry>;

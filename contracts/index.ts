@@ -1,0 +1,8 @@
+/** What rooms agree on, nothing else. */
+export * from './clock.ts';
+export * from './errors.ts';
+export * from './frames.ts';
+export * from './operation.ts';
+export * from './signals.ts';
+export * from './sink.ts';
+export * from './trust-anchor.ts';
