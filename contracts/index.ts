@@ -2,6 +2,7 @@
 export * from './clock.ts';
 export * from './errors.ts';
 export * from './frames.ts';
+export * from './nearest.ts';
 export * from './operation.ts';
 export * from './signals.ts';
 export * from './sink.ts';

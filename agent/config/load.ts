@@ -1,0 +1,132 @@
+import { globSync } from 'node:fs';
+import { readFile } from 'node:fs/promises';
+import { dirname, resolve } from 'node:path';
+import { TollgateError } from '#contracts';
+import schema from './schema.json' with { type: 'json' };
+import { type JsonSchema, readYaml } from './validate.ts';
+
+/** One source as configured; its place in the list is its channel number. */
+export interface SourceConfig {
+  readonly name: string;
+  readonly type: 'candump' | 'simulator';
+  readonly path?: string;
+  readonly realtime: boolean;
+  readonly dbc: string;
+  readonly mapping?: string;
+}
+
+export interface UplinkConfig {
+  readonly url: string;
+  readonly protocol: 5 | 4;
+  readonly tenant: string;
+  readonly ca?: string;
+  readonly cert?: string;
+  readonly key?: string;
+  readonly window: number;
+}
+
+/** `tollgate.yaml` with defaults filled in, paths absolute and globs expanded. */
+export interface Config {
+  readonly file: string;
+  readonly unit: { readonly role: 'vehicle' | 'roadside'; readonly state: string; readonly keys: string };
+  readonly sources: readonly SourceConfig[];
+  readonly context: Readonly<Record<string, string>>;
+  readonly documents: {
+    readonly campaigns: readonly string[];
+    readonly agreements: readonly string[];
+    readonly lawPacks: readonly string[];
+  };
+  readonly store: { readonly maxBytes: number; readonly groupCommitMs: number };
+  readonly uplink: UplinkConfig | null;
+}
+
+/** The file as the schema has it. */
+interface Raw extends Omit<Config, 'file' | 'store' | 'uplink'> {
+  readonly store: { readonly maxBytes: string; readonly groupCommit: string };
+  readonly uplink?: UplinkConfig;
+}
+
+const BYTES: Record<string, number> = { KiB: 2 ** 10, MiB: 2 ** 20, GiB: 2 ** 30 };
+
+/**
+ * Reads and checks the configuration.
+ *
+ * @throws {TollgateError} TG_CONFIG_FILE, TG_CONFIG_SYNTAX, TG_CONFIG_UNKNOWN_KEY, TG_CONFIG_VALUE
+ */
+export async function loadConfig(file: string): Promise<Config> {
+  const text = await readFile(file, 'utf8').catch((cause: Error) => {
+    throw new TollgateError('TG_CONFIG_FILE', `cannot read the configuration: ${cause.message}`, {
+      place: { file },
+      cause,
+    });
+  });
+  return parseConfig(text, file);
+}
+
+/** The configuration in `text`, its paths relative to the folder of `file`. */
+export function parseConfig(text: string, file: string): Config {
+  // The schema is the type: `readYaml` returns nothing that it does not describe.
+  const raw = readYaml(text, file, schema as JsonSchema) as Raw;
+  const base = dirname(resolve(file));
+  const path = (relative: string) => resolve(base, relative);
+  const files = (patterns: readonly string[]) => patterns.flatMap((pattern) => expand(path(pattern), file));
+  const optional = <K extends string>(key: K, value: string | undefined) =>
+    (value === undefined ? {} : { [key]: path(value) }) as Partial<Record<K, string>>;
+  return {
+    file,
+    unit: { role: raw.unit.role ?? 'vehicle', state: path(raw.unit.state), keys: path(raw.unit.keys) },
+    sources: raw.sources.map((source, i) =>
+      checkedSource(
+        { ...source, dbc: path(source.dbc), ...optional('path', source.path), ...optional('mapping', source.mapping) },
+        file,
+        i,
+      ),
+    ),
+    context: raw.context,
+    documents: {
+      campaigns: files(raw.documents.campaigns),
+      agreements: files(raw.documents.agreements),
+      lawPacks: files(raw.documents.lawPacks),
+    },
+    store: { maxBytes: byteCount(raw.store.maxBytes), groupCommitMs: milliseconds(raw.store.groupCommit) },
+    uplink:
+      raw.uplink === undefined
+        ? null
+        : {
+            ...raw.uplink,
+            ...optional('ca', raw.uplink.ca),
+            ...optional('cert', raw.uplink.cert),
+            ...optional('key', raw.uplink.key),
+          },
+  };
+}
+
+function checkedSource(source: SourceConfig, file: string, index: number): SourceConfig {
+  if (source.type === 'candump' && source.path === undefined) {
+    throw new TollgateError('TG_CONFIG_VALUE', 'a candump source needs a "path"', {
+      place: { file, pointer: `/sources/${index}` },
+    });
+  }
+  return source;
+}
+
+/** Names without `*` must exist when they are read; a pattern may match nothing. */
+function expand(pattern: string, file: string): string[] {
+  if (!pattern.includes('*')) return [pattern];
+  if (pattern.includes('**')) {
+    throw new TollgateError('TG_CONFIG_VALUE', 'a pattern matches within one folder: "**" is not taken', {
+      place: { file, pointer: '/documents' },
+    });
+  }
+  return globSync(pattern).sort();
+}
+
+function byteCount(text: string): number {
+  const [, value, unit] = /^(\d+)(KiB|MiB|GiB)$/.exec(text)!;
+  return Number(value) * BYTES[unit!]!;
+}
+
+function milliseconds(text: string): number {
+  const [, value, unit] = /^(\d+)(ms|s)$/.exec(text)!;
+  return Number(value) * (unit === 's' ? 1000 : 1);
+}
