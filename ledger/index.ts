@@ -1,5 +1,13 @@
 /** The unit's transparency log: tree, checkpoints, proofs, receipts, exports and the verifier. */
 export {
+  type Audit,
+  type AuditOptions,
+  auditLedger,
+  type Finding,
+  type FindingKind,
+  type LedgerSource,
+} from './audit.ts';
+export {
   type Checkpoint,
   type CheckpointBody,
   formatCheckpointBody,
@@ -8,6 +16,26 @@ export {
   signCheckpoint,
   verifyCheckpoint,
 } from './checkpoint.ts';
+export {
+  EXPORT_FORMAT,
+  type ExportedCheckpoint,
+  type ExportedLeaf,
+  type ExportInput,
+  exportPartial,
+  exportWhole,
+  type LedgerExport,
+  parseExport,
+} from './export.ts';
+export {
+  bodyHash,
+  chainNext,
+  chainStart,
+  KIND_RECORD,
+  LEAF_KINDS,
+  type LeafView,
+  type RecordLink,
+  readLeaf,
+} from './leaf.ts';
 export {
   HASH_BYTES,
   isSubtree,
@@ -20,7 +48,7 @@ export {
   verifySubtreeConsistency,
   verifySubtreeInclusion,
 } from './merkle.ts';
-export { nodeCrypto, sha256Tree } from './node-crypto.ts';
+export { anchorSigner, nodeCrypto, sha256Tree } from './node-crypto.ts';
 export {
   cosignatureTime,
   derSignature,
@@ -61,3 +89,11 @@ export {
   rootAt,
   rootFromRange,
 } from './tree.ts';
+export {
+  type LeafVerdict,
+  type RecordClaim,
+  type RecordVerdict,
+  verifyExport,
+  verifyLeaf,
+  verifyRecord,
+} from './verify.ts';

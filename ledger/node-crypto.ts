@@ -1,6 +1,7 @@
 import { createPublicKey, hash, verify } from 'node:crypto';
+import type { TrustAnchor } from '#contracts';
 import { treeHasher } from './merkle.ts';
-import type { VerifierCrypto } from './note.ts';
+import { type NoteSigner, parseVerifierKey, type VerifierCrypto } from './note.ts';
 
 /** What the verifier needs of the platform, as Node gives it. A browser gives its own. */
 
@@ -34,3 +35,9 @@ function guarded(check: () => boolean): boolean {
 
 /** RFC 9162 hashes by Node's SHA-256. */
 export const sha256Tree = treeHasher(sha256);
+
+/** The unit's ledger key as a signer of checkpoints. */
+export function anchorSigner(anchor: TrustAnchor): NoteSigner {
+  const key = parseVerifierKey(anchor.describe().verifierKey, nodeCrypto);
+  return { key, sign: (message) => anchor.sign(message) };
+}
