@@ -1,0 +1,331 @@
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { createRecordEncoder, decodeRecord, encodeRecord, MAX_RECORD_BYTES, MAX_ROWS } from '#wire/columns/index';
+import type { ColumnType, Schema, SchemaColumn, Table, TableColumn } from '#wire/schema';
+
+const HASH = Uint8Array.of(1, 2, 3, 4, 5, 6, 7, 8);
+
+function column(type: ColumnType, signed = true): SchemaColumn {
+  return { signal: 'dbc:M.S', result: 'raw', unit: '', f: 1, o: 0, factor: 1, offset: 0, type, signed };
+}
+
+function schema(...groups: ColumnType[][]): Schema {
+  return {
+    agreement: { uid: 'urn:uuid:00000000-0000-4000-8000-000000000001', hash: new Uint8Array(32) },
+    bootId: new Uint8Array(8),
+    utcOffsetMs: null,
+    utcErrorMs: null,
+    utcSource: 'log',
+    groups: groups.map((types) => ({ windowMs: 0, columns: types.map((type) => column(type)) })),
+  };
+}
+
+const cells = (values: readonly number[], present: readonly number[] | null = null): TableColumn => ({
+  values: Float64Array.from(values),
+  present: present === null ? null : Uint8Array.from(present),
+});
+
+const table = (timesMs: readonly number[], ...columns: TableColumn[]): Table => ({
+  rows: timesMs.length,
+  timesMs: Float64Array.from(timesMs),
+  columns,
+});
+
+const steps = (count: number, make: (i: number) => number): number[] =>
+  Array.from({ length: count }, (_, i) => make(i));
+
+/** What must come back: absent cells are 0, a presence that is all ones is null, a NaN is a NaN. */
+function expectSame(got: readonly Table[], put: readonly Table[]): void {
+  expect(got.length).toBe(put.length);
+  put.forEach(({ rows, timesMs, columns }, g) => {
+    const there = got[g]!;
+    expect(there.rows).toBe(rows);
+    expect(there.timesMs).toEqual(timesMs.slice(0, rows));
+    columns.forEach(({ values, low, present }, c) => {
+      const back = there.columns[c]!;
+      const gaps = present?.slice(0, rows).includes(0) === true ? present.slice(0, rows) : null;
+      expect(back.present).toEqual(gaps);
+      const kept = (cell: number, i: number): number => (gaps !== null && gaps[i] === 0 ? 0 : cell);
+      expect(Object.is(back.values.length, rows)).toBe(true);
+      for (let i = 0; i < rows; i++) {
+        if (!Object.is(back.values[i], kept(values[i]!, i))) throw new Error(`group ${g} column ${c} row ${i} differs`);
+      }
+      if (low !== undefined) expect(back.low).toEqual(low.slice(0, rows).map(kept));
+    });
+  });
+}
+
+function roundTrip(form: Schema, t0Ms: number, tables: readonly Table[]): Uint8Array {
+  const bytes = encodeRecord(form, HASH, t0Ms, tables);
+  const record = decodeRecord(form, bytes);
+  expect(record.t0Ms).toBe(t0Ms);
+  expect(record.schemaHash8).toEqual(HASH);
+  expectSame(record.tables, tables);
+  return bytes;
+}
+
+const float32 = fc.float().map((value) => Math.fround(value));
+const CELL: Record<ColumnType, fc.Arbitrary<number>> = {
+  int: fc.oneof(
+    fc.integer({ min: -3, max: 3 }),
+    fc.integer({ min: 0, max: 65_535 }),
+    fc.integer(),
+    fc.maxSafeInteger(),
+    fc.constantFrom(2 ** 27, 2 ** 27 - 1, -(2 ** 27), -(2 ** 27) - 1, Number.MAX_SAFE_INTEGER, Number.MIN_SAFE_INTEGER),
+  ),
+  wide: fc.integer({ min: -(2 ** 31), max: 2 ** 31 - 1 }),
+  float32: fc.oneof(
+    float32,
+    fc.integer({ min: -9, max: 9 }),
+    fc.constantFrom(-0, Number.NaN, Number.POSITIVE_INFINITY),
+  ),
+  float64: fc.oneof(
+    fc.double(),
+    fc.tuple(fc.integer(), fc.integer({ min: 1, max: 1100 })).map(([p, q]) => p / q),
+    fc.constantFrom(-0, 0, Number.NaN, Number.NEGATIVE_INFINITY, Number.MIN_VALUE, Number.MAX_VALUE),
+  ),
+};
+
+/** Columns that repeat, count, wander or jump, as buses have them, beside what is merely random. */
+function valuesOf(type: ColumnType, rows: number): fc.Arbitrary<number[]> {
+  const free = fc.array(CELL[type], { minLength: rows, maxLength: rows });
+  const few = fc.uniqueArray(CELL[type], { minLength: 1, maxLength: 17 }).chain((words) => {
+    return fc.array(fc.constantFrom(...words), { minLength: rows, maxLength: rows });
+  });
+  if (type !== 'int') return fc.oneof(free, few);
+  const walk = fc
+    .tuple(
+      fc.integer({ min: -1000, max: 1000 }),
+      fc.array(fc.integer({ min: -9, max: 9 }), { minLength: rows, maxLength: rows }),
+    )
+    .map(([start, moves]) => {
+      let value = start;
+      return moves.map((move) => {
+        value += move;
+        return value;
+      });
+    });
+  const counting = fc.integer({ min: 2, max: 300 }).map((modulus) => steps(rows, (i) => i % modulus));
+  return fc.oneof(free, few, walk, counting);
+}
+
+function columnOf(type: ColumnType, rows: number): fc.Arbitrary<TableColumn> {
+  const presence = fc.option(fc.array(fc.constantFrom(0, 1, 1), { minLength: rows, maxLength: rows }));
+  const low = fc.array(fc.integer({ min: 0, max: 2 ** 32 - 1 }), { minLength: rows, maxLength: rows });
+  return fc.tuple(valuesOf(type, rows), presence, low).map(([values, present, words]) => {
+    const one = cells(values, present);
+    return type === 'wide' ? { ...one, low: Float64Array.from(words) } : one;
+  });
+}
+
+function tableOf(types: readonly ColumnType[], t0Ms: number): fc.Arbitrary<Table> {
+  const gap = fc.oneof(fc.constantFrom(10, 20, 20, 21), fc.integer({ min: 0, max: 100_000 }));
+  return fc.array(gap, { maxLength: 40 }).chain((gaps) => {
+    let time = t0Ms;
+    const times = gaps.map((one) => {
+      time += one;
+      return time;
+    });
+    return fc
+      .tuple(...types.map((type) => columnOf(type, times.length)))
+      .map((columns): Table => table(times, ...columns));
+  });
+}
+
+const anyTypes = fc.array(
+  fc.array(fc.constantFrom<ColumnType>('int', 'int', 'wide', 'float32', 'float64'), { maxLength: 4 }),
+  {
+    maxLength: 4,
+  },
+);
+
+describe('a record', () => {
+  it('gives back every table that a schema allows, to the bit', () => {
+    const any = anyTypes.chain((types) =>
+      fc
+        .tuple(fc.integer({ min: 0, max: 2 ** 43 }), fc.constant(schema(...types)))
+        .chain(([t0, form]) =>
+          fc.tuple(fc.constant(form), fc.constant(t0), fc.tuple(...types.map((one) => tableOf(one, t0)))),
+        ),
+    );
+    fc.assert(
+      fc.property(any, ([form, t0, tables]) => {
+        roundTrip(form, t0, tables);
+      }),
+      { numRuns: 400, seed: 20_261 },
+    );
+  });
+
+  it('is the same bytes from the same tables, whatever the encoder wrote before', () => {
+    const form = schema(['int', 'float64'], ['int']);
+    const encoder = createRecordEncoder(form);
+    const make = (shift: number): Table[] => [
+      table(
+        steps(50, (i) => i * 20),
+        cells(steps(50, (i) => (i * i + shift) % 97)),
+        cells(steps(50, (i) => i / 3 + shift)),
+      ),
+      table(
+        steps(10, (i) => i * 100),
+        cells(steps(10, (i) => i + shift)),
+      ),
+    ];
+    const alone = encodeRecord(form, HASH, 0, make(3));
+    encoder.encode(HASH, 0, make(1));
+    encoder.encode(HASH, 0, make(2));
+    expect(encoder.encode(HASH, 0, make(3))).toEqual(alone);
+  });
+
+  it('leaves the tables that it is given as they were', () => {
+    const put = [table([0, 5, 9], cells([1.5, Number.NaN, 7], [1, 0, 1]))];
+    const copy = structuredClone(put);
+    encodeRecord(schema(['float64']), HASH, 0, put);
+    expect(put).toEqual(copy);
+  });
+
+  it('keeps −0, NaN and infinities of floats', () => {
+    const odd = [-0, 0, Number.NaN, Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY, 2 ** -149];
+    roundTrip(schema(['float32', 'float64']), 0, [
+      table(
+        steps(6, (i) => i),
+        cells(odd),
+        cells(odd),
+      ),
+    ]);
+  });
+
+  it('takes tables whose arrays are longer than their rows', () => {
+    const long = { rows: 2, timesMs: Float64Array.of(1, 2, 0, 0), columns: [cells([4, 5, 6, 7], [1, 1, 0, 0])] };
+    const { tables, samples } = decodeRecord(schema(['int']), encodeRecord(schema(['int']), HASH, 0, [long]));
+    expect(samples).toBe(2);
+    expectSame(tables, [long]);
+  });
+
+  it('counts the values that are present', () => {
+    const put = [table([0, 1, 2], cells([1, 2, 3], [1, 0, 0]), cells([1, 1, 1])), table([], cells([]))];
+    const form = schema(['int', 'int'], ['int']);
+    expect(decodeRecord(form, encodeRecord(form, HASH, 0, put)).samples).toBe(4);
+  });
+
+  it('keeps rows that came before its start, and windows that begin there', () => {
+    roundTrip(schema(['int']), 10_000, [table([9000, 10_000, 11_000], cells([1, 2, 3]))]);
+  });
+
+  it('holds the largest table that fits', () => {
+    const rows = MAX_ROWS;
+    const put = table(
+      steps(rows, (i) => i * 10),
+      cells(steps(rows, (i) => i % 1000)),
+    );
+    const bytes = roundTrip(schema(['int']), 0, [put]);
+    expect(bytes.length).toBeLessThan(MAX_RECORD_BYTES);
+  });
+});
+
+describe('the size of a record', () => {
+  const size = (form: Schema, ...tables: Table[]): number => roundTrip(form, 0, tables).length;
+  const clock = steps(1000, (i) => i * 10);
+  /** Around the columns stand the version, the hash, the time, two lengths. */
+  const FRAME = 18;
+
+  it('is a handful of bytes for constants on a steady clock', () => {
+    expect(
+      size(
+        schema(['int', 'int', 'float64']),
+        table(clock, cells(clock.map(() => 7)), cells(clock.map(() => -40_000)), cells(clock.map(() => 0.5))),
+      ),
+    ).toBeLessThan(FRAME + 24);
+  });
+
+  it('is as small for what grows steadily', () => {
+    expect(size(schema(['int']), table(clock, cells(clock.map((t) => 3 * t + 5))))).toBeLessThan(FRAME + 20);
+  });
+
+  it('does not grow with the distance between two values that alternate', () => {
+    const far = size(schema(['int']), table(clock, cells(clock.map((t) => (t % 30 === 0 ? 65_535 : 1)))));
+    expect(far).toBeLessThan(FRAME + 45);
+  });
+
+  it('does not pay again and again for a counter that wraps', () => {
+    expect(size(schema(['int']), table(clock, cells(steps(1000, (i) => i % 16))))).toBeLessThan(FRAME + 75);
+  });
+
+  it('is about the width of the range for what nothing predicts', () => {
+    let state = 1;
+    const noise = clock.map(() => {
+      state = (Math.imul(state, 1_664_525) + 1_013_904_223) >>> 0;
+      return state >>> 22;
+    });
+    expect(size(schema(['int']), table(clock, cells(noise)))).toBeLessThan(FRAME + 20 + (1000 * 10) / 8);
+  });
+
+  it('is that of one column where a second differs from it by a constant', () => {
+    let state = 1;
+    const wild = clock.map(() => {
+      state = (Math.imul(state, 1_664_525) + 1_013_904_223) >>> 0;
+      return state >>> 20;
+    });
+    const one = size(schema(['int']), table(clock, cells(wild)));
+    const two = size(schema(['int'], ['int']), table(clock, cells(wild)), table(clock, cells(wild.map((v) => v + 9))));
+    expect(two).toBeLessThan(one + 24);
+  });
+
+  it('is that of sums and counts for means', () => {
+    const means = steps(60, (i) => (30_000 + ((i * 7919) % 3000)) / 50);
+    expect(
+      size(
+        schema(['float64']),
+        table(
+          steps(60, (i) => i * 1000),
+          cells(means),
+        ),
+      ),
+    ).toBeLessThan(FRAME + 130);
+  });
+});
+
+describe('an encoder that is given what no column can hold', () => {
+  const one = (type: ColumnType, value: number): (() => Uint8Array) => {
+    return () => encodeRecord(schema([type]), HASH, 0, [table([0], cells([value]))]);
+  };
+
+  it.each([
+    ['a fraction in whole numbers', one('int', 0.5)],
+    ['a whole number of 54 bits', one('int', 2 ** 53)],
+    ['a NaN in whole numbers', one('int', Number.NaN)],
+    ['a double in float32', one('float32', 0.1)],
+    ['a wide column without low words', one('wide', 1)],
+    ['fewer columns than the schema', () => encodeRecord(schema(['int']), HASH, 0, [table([0])])],
+    ['fewer groups than the schema', () => encodeRecord(schema(['int']), HASH, 0, [])],
+    ['a time between two ms', () => encodeRecord(schema([]), HASH, 0, [table([0.5])])],
+    ['times that run backwards', () => encodeRecord(schema([]), HASH, 0, [table([2, 1])])],
+    ['a start between two ms', () => encodeRecord(schema([]), HASH, 0.5, [table([1])])],
+    ['a start before zero', () => encodeRecord(schema([]), HASH, -1, [table([1])])],
+    ['a hash of another length', () => encodeRecord(schema([]), new Uint8Array(7), 0, [table([1])])],
+  ])('refuses %s', (_, act) => {
+    expect(act).toThrow(expect.objectContaining({ code: 'TG_WIRE_RECORD_VALUE' }));
+  });
+
+  it('takes nothing of an absent cell', () => {
+    roundTrip(schema(['int', 'float32']), 0, [table([0, 1], cells([1, 2.5], [1, 0]), cells([0.1, 2], [0, 1]))]);
+  });
+
+  it('asks for shorter records where one would be too long', () => {
+    const rows = MAX_ROWS + 1;
+    const long = table(
+      steps(rows, (i) => i),
+      cells(steps(rows, () => 0)),
+    );
+    expect(() => encodeRecord(schema(['int']), HASH, 0, [long])).toThrow(
+      expect.objectContaining({ code: 'TG_WIRE_RECORD_TOO_LARGE' }),
+    );
+    const wild = steps(40_000, (i) => Math.sin(i * i));
+    const heavy = table(
+      steps(40_000, (i) => i),
+      cells(wild),
+    );
+    expect(() => encodeRecord(schema(['float64']), HASH, 0, [heavy])).toThrow(
+      expect.objectContaining({ code: 'TG_WIRE_RECORD_TOO_LARGE' }),
+    );
+  });
+});

@@ -1,0 +1,66 @@
+import type { Schema, Table } from '../schema.ts';
+import { refuse } from './cells.ts';
+import { malformed } from './coder.ts';
+import { decodeOuter, encodeOuter } from './outer.ts';
+import { RecordCodec } from './record.ts';
+
+export { MAX_CELLS, MAX_RECORD_BYTES, MAX_ROWS } from './record.ts';
+
+/** A record opened: what `encodeRecord` was given, and the number of values in it. */
+export interface DecodedRecord {
+  readonly schemaHash8: Uint8Array;
+  /** Boottime of the record's start, ms. */
+  readonly t0Ms: number;
+  readonly tables: Table[];
+  /** Values present, times not counted. */
+  readonly samples: number;
+}
+
+/** Writes the records of one stream; keeps its working memory from record to record, and nothing else. */
+export interface RecordEncoder {
+  encode(schemaHash8: Uint8Array, t0Ms: number, tables: readonly Table[]): Uint8Array;
+}
+
+export function createRecordEncoder(schema: Schema): RecordEncoder {
+  const codec = new RecordCodec(schema);
+  return {
+    encode(schemaHash8, t0Ms, tables) {
+      if (schemaHash8.length !== 8) refuse(`the hash of the schema has ${schemaHash8.length} bytes, not 8`);
+      if (!Number.isSafeInteger(t0Ms) || t0Ms < 0) refuse('the start of the record is not a whole ms from 0');
+      const { bytes, samples } = codec.write(t0Ms, tables);
+      return encodeOuter({ schemaHash8, t0Ms, columns: bytes, samples });
+    },
+  };
+}
+
+/**
+ * One record: tables under their schema → deterministic CBOR of `record.cddl`. Lossless: whole numbers, the bits of
+ * floats (any NaN becomes the usual one), which cells are present, times to 1 ms. A pure function of its arguments.
+ *
+ * @param schemaHash8 first 8 bytes of the hash of the schema
+ * @param t0Ms        boottime of the record's start, whole ms, ≥ 0
+ * @throws TG_WIRE_RECORD_VALUE     a table does not fit the schema (whole ms, 53 bits, float32)
+ * @throws TG_WIRE_RECORD_TOO_LARGE more rows, cells or bytes than a record holds: cut it into shorter ones
+ */
+export function encodeRecord(
+  schema: Schema,
+  schemaHash8: Uint8Array,
+  t0Ms: number,
+  tables: readonly Table[],
+): Uint8Array {
+  return createRecordEncoder(schema).encode(schemaHash8, t0Ms, tables);
+}
+
+/**
+ * The tables of a record. Absent cells are 0 and marked in `present`, which is null where a column has no gap.
+ * Memory is bounded by MAX_CELLS, time by MAX_RECORD_BYTES and MAX_CELLS, whatever the bytes are.
+ *
+ * @throws TG_WIRE_RECORD_MALFORMED bytes that `encodeRecord` does not make under this schema
+ * @throws TG_WIRE_RECORD_TOO_LARGE
+ */
+export function decodeRecord(schema: Schema, bytes: Uint8Array): DecodedRecord {
+  const { schemaHash8, t0Ms, columns, samples } = decodeOuter(bytes);
+  const record = new RecordCodec(schema).read(t0Ms, columns);
+  if (record.samples !== samples) malformed(`the record says ${samples} samples and holds ${record.samples}`);
+  return { schemaHash8, t0Ms, tables: record.tables, samples };
+}
