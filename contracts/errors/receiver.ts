@@ -26,4 +26,12 @@ export const RECEIVER_ERRORS = {
     cause: 'The broker refused a message.',
     remedy: "Check the broker's access rules and its largest packet; the message stays in the store.",
   },
+  TG_ACK_REFUSED: {
+    cause: 'An acknowledgement is not signed by a recipient of this unit, or is damaged.',
+    remedy: 'Check recipients.json and who may publish to the topic of acknowledgements; no row was deleted.',
+  },
+  TG_UPLINK_STORE: {
+    cause: 'The store did not take what the uplink told it.',
+    remedy: 'See the message; what was not acknowledged is sent again.',
+  },
 } as const satisfies Record<`TG_${string}`, ErrorEntry>;

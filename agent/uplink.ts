@@ -1,0 +1,432 @@
+import { TollgateError } from '#contracts';
+import { connectMqtt, type MqttLink, type MqttOptions } from '#firmware-bridge/mqtt';
+import type { Ack, OutboxRow, ProtocolState, Store } from './store/contract.ts';
+import { Line, type LineEvents, type LineTopics, type LinkOptions } from './uplink/line.ts';
+import { Bell, HOST_TIMING, type UplinkTiming } from './uplink/timing.ts';
+
+export type { LinkOptions } from './uplink/line.ts';
+export { backoffMs, FIRST_BACKOFF_MS, LONGEST_BACKOFF_MS, STABLE_MS, type UplinkTiming } from './uplink/timing.ts';
+
+/** What others may see of the uplink as it works; never a payload, never a full topic. */
+export interface UplinkObserver {
+  reached?(state: ProtocolState): void;
+  connection?(up: boolean): void;
+  error?(error: TollgateError): void;
+}
+
+export interface UplinkOptions {
+  readonly store: Store;
+  readonly link: LinkOptions;
+  readonly tenant: string;
+  /** The unit's pseudonym now. Rows of earlier ones go under their own name, over a second connection. */
+  readonly pseudonym: string;
+  /** Messages in flight at most. */
+  readonly window: number;
+  /** The acknowledgement, or null where no recipient of this unit signed it. */
+  verifyAck(bytes: Uint8Array, pseudonym: string): Promise<Ack | null>;
+  /** A document or withdrawal for the unit. */
+  onDocument?(bytes: Uint8Array): Promise<void>;
+  readonly observe?: UplinkObserver;
+  readonly timing?: Partial<UplinkTiming>;
+  /** How long a receiver may take to acknowledge before a row goes again, ms. */
+  readonly ackTimeoutMs?: number;
+  /** The one connect of the firmware bridge, or a test's. */
+  readonly connect?: (options: MqttOptions) => Promise<MqttLink>;
+}
+
+export interface UplinkStatus {
+  readonly connected: boolean;
+  readonly paused: boolean;
+  readonly connects: number;
+  readonly published: number;
+  readonly pubacked: number;
+  /** Acknowledgements stored, and those that were not the recipient's. */
+  readonly acks: number;
+  readonly refusedAcks: number;
+  /** Rows that were put back to be sent again. */
+  readonly requeued: number;
+  readonly inflight: number;
+  /** Code of the newest error; null since the last connection that worked. */
+  readonly lastError: string | null;
+}
+
+/** Sends the outbox. The MQTT library never is the store: a row leaves the store when its receiver acknowledged it. */
+export interface Uplink {
+  start(): void;
+  /** Takes no more rows; what is in flight goes on. */
+  pause(): void;
+  resume(): void;
+  /** True when everything that was committed before this call has a PUBACK, false after `ms`. */
+  flush(ms: number): Promise<boolean>;
+  /** True when every row was acknowledged by its receiver, false after `ms`. */
+  settle(ms: number): Promise<boolean>;
+  status(): UplinkStatus;
+  /** Says goodbye; rows without PUBACK are sent by the next start. */
+  close(): Promise<void>;
+}
+
+/** A receiver acknowledges every second; this long without a word, and rows go again, ms. */
+export const ACK_TIMEOUT_MS = 30_000;
+/** While no receiver answers the time doubles up to this, ms: a mobile link is paid by the byte. */
+export const LONGEST_ACK_TIMEOUT_MS = 15 * 60_000;
+/** Holes that a receiver named are filled this much later, ms: what it misses may just be on its way. */
+export const HOLE_MS = 5_000;
+/** Connections at once: the pseudonym of now and the oldest with rows. */
+export const MOST_LINES = 2;
+/** A connection waits this long for acknowledgements before another pseudonym gets it, ms. */
+export const LINGER_MS = 5_000;
+/** How often `settle` looks, ms. */
+const SETTLE_STEP_MS = 20;
+
+/** Topics of a pseudonym that are no stream's. */
+export function lineTopics(tenant: string, pseudonym: string): LineTopics {
+  const base = `v1/${tenant}/${pseudonym}`;
+  return { ack: `${base}/rx/ack`, documents: `${base}/rx/doc`, status: `${base}/st` };
+}
+
+export function createUplink(options: UplinkOptions): Uplink {
+  return new OutboxUplink(options);
+}
+
+interface Counts {
+  published: number;
+  pubacked: number;
+  acks: number;
+  refusedAcks: number;
+  requeued: number;
+}
+
+class OutboxUplink implements Uplink {
+  readonly #options: UplinkOptions;
+  readonly #timing: UplinkTiming;
+  readonly #ackTimeoutMs: number;
+  readonly #bell = new Bell();
+  readonly #counts: Counts = { published: 0, pubacked: 0, acks: 0, refusedAcks: 0, requeued: 0 };
+  /** The line of now first. */
+  readonly #lines: Line[] = [];
+  /** Rows of pseudonyms that have no line yet. */
+  #parked: OutboxRow[] = [];
+  /** Rows whose PUBACK the store does not know yet. */
+  #answered: number[] = [];
+  #noting: Promise<void> | null = null;
+  #ready: Promise<void> | null = null;
+  #flushes: { armed: boolean; readonly done: () => void }[] = [];
+  /** Rows are inflight in the store and nowhere else; so are, at the start, those of the process before. */
+  #failed = true;
+  #failedRows = 0;
+  #firstLook = true;
+  #paused = false;
+  #closing = false;
+  /** There may be rows with a PUBACK that no receiver acknowledged. */
+  #unanswered = false;
+  #lastPubackMs = 0;
+  #retryMs: number;
+  #retryAt: number;
+  /** Rows went again and no receiver has answered since. */
+  #silent = false;
+  #lastError: string | null = null;
+  #running: Promise<void> | null = null;
+
+  constructor(options: UplinkOptions) {
+    this.#options = options;
+    this.#timing = { ...HOST_TIMING, ...options.timing };
+    this.#ackTimeoutMs = options.ackTimeoutMs ?? ACK_TIMEOUT_MS;
+    this.#retryMs = this.#ackTimeoutMs;
+    this.#retryAt = this.#timing.monotonicMs() + this.#retryMs;
+  }
+
+  start(): void {
+    if (this.#running !== null) return;
+    this.#line(this.#options.pseudonym);
+    this.#running = this.#run();
+  }
+
+  pause(): void {
+    this.#paused = true;
+  }
+
+  resume(): void {
+    this.#paused = false;
+    this.#bell.ring();
+  }
+
+  async flush(ms: number): Promise<boolean> {
+    if (this.#running === null || this.#closing) return false;
+    const sent = new Promise<true>((resolve) => {
+      this.#flushes.push({ armed: false, done: () => resolve(true) });
+    });
+    this.#bell.ring();
+    return await this.#within(ms, sent);
+  }
+
+  async settle(ms: number): Promise<boolean> {
+    const until = this.#timing.monotonicMs() + ms;
+    const given = new AbortController();
+    for (;;) {
+      const { queued, inflight, pubacked } = await this.#options.store.stats();
+      if (queued + inflight + pubacked === 0) return true;
+      if (this.#timing.monotonicMs() >= until || this.#closing) return false;
+      await this.#timing.sleep(SETTLE_STEP_MS, given.signal);
+    }
+  }
+
+  status(): UplinkStatus {
+    return {
+      ...this.#counts,
+      connected: this.#lines[0]?.up ?? false,
+      paused: this.#paused,
+      connects: this.#lines.reduce((sum, line) => sum + line.connects, 0),
+      inflight: this.#held,
+      lastError: this.#lastError,
+    };
+  }
+
+  async close(): Promise<void> {
+    this.#closing = true;
+    this.#bell.ring();
+    await Promise.all(this.#lines.map((line) => line.close()));
+    await this.#running;
+    await this.#noting;
+  }
+
+  async #run(): Promise<void> {
+    while (!this.#closing) {
+      try {
+        if (!(await this.#step())) await this.#bell.wait(this.#nextLook(), this.#timing);
+      } catch (error) {
+        // The store answers nothing (full, closed): what it holds is safe, what we hold is put back.
+        this.#failed = true;
+        this.#report(asError(error));
+        await this.#bell.wait(this.#ackTimeoutMs, this.#timing);
+      }
+    }
+  }
+
+  /** One turn of the loop. False: there is nothing to do until the bell rings. */
+  async #step(): Promise<boolean> {
+    this.#openLines();
+    if (this.#failed || this.#retryDue) return await this.#putBack();
+    if (this.#paused || !this.#lines[0]!.up) return false;
+    // Half a window at a time: one question to the store for many rows.
+    const room = this.#options.window - this.#held;
+    if (room < Math.max(1, this.#options.window >> 1)) return false;
+    for (const flush of this.#flushes) flush.armed = true;
+    this.#watch();
+    const rows = await this.#options.store.take(room);
+    for (const row of rows) this.#dispatch(row);
+    if (rows.length === 0) await this.#idle();
+    return rows.length > 0;
+  }
+
+  /** Asks once for a ring when a row becomes ready; before `take`, so that none slips through between. */
+  #watch(): void {
+    this.#ready ??= this.#options.store.ready().then(() => {
+      this.#ready = null;
+      this.#bell.ring();
+    });
+  }
+
+  async #idle(): Promise<void> {
+    if (this.#held > 0) return;
+    await this.#noting;
+    if (this.#failed) return;
+    for (const flush of this.#flushes.filter((one) => one.armed)) flush.done();
+    this.#flushes = this.#flushes.filter((one) => !one.armed);
+  }
+
+  get #held(): number {
+    return this.#parked.length + this.#lines.reduce((sum, line) => sum + line.held, 0);
+  }
+
+  get #retryDue(): boolean {
+    return this.#unanswered && this.#timing.monotonicMs() >= this.#retryAt;
+  }
+
+  #nextLook(): number {
+    // Due already: it waits for the window to empty, and every PUBACK rings.
+    const retry = this.#unanswered && !this.#retryDue ? this.#retryAt : Number.POSITIVE_INFINITY;
+    const turn = this.#parked.length > 0 ? (this.#lines[1]?.idleSinceMs ?? 0) + LINGER_MS : Number.POSITIVE_INFINITY;
+    return Math.max(1, Math.min(retry, turn) - this.#timing.monotonicMs());
+  }
+
+  /**
+   * Puts back what has no PUBACK, and what no receiver acknowledged in time. The store puts back all that is in
+   * flight, so nothing may be: a row that is on its way twice would lose its place.
+   */
+  async #putBack(): Promise<boolean> {
+    for (const line of this.#lines) line.release();
+    this.#failedRows += this.#parked.length;
+    this.#parked = [];
+    if (this.#held > 0) return false;
+    await this.#noting;
+    // The process before us cannot say how long its rows have waited. A lost connection is no reason to repeat what
+    // has its PUBACK: where connections are short, that would send the same rows for ever and reach no other.
+    const rows = await this.#options.store.requeue(this.#firstLook ? 0 : this.#retryMs);
+    const repeated = !this.#firstLook && rows > this.#failedRows;
+    this.#firstLook = false;
+    this.#failed = false;
+    this.#failedRows = 0;
+    this.#counts.requeued += rows;
+    const now = this.#timing.monotonicMs();
+    // What was too young now is looked at once more.
+    this.#unanswered = repeated || now - this.#lastPubackMs <= this.#retryMs;
+    if (repeated) {
+      this.#silent = true;
+      this.#retryMs = Math.min(this.#retryMs * 2, LONGEST_ACK_TIMEOUT_MS);
+    }
+    this.#retryAt = now + this.#retryMs;
+    return true;
+  }
+
+  #dispatch(row: OutboxRow): void {
+    const line = this.#line(row.pseudonym);
+    if (line === null) this.#parked.push(row);
+    else line.push(row);
+  }
+
+  /** The line of a pseudonym; null while two others have rows. */
+  #line(pseudonym: string): Line | null {
+    const open = this.#lines.find((line) => line.pseudonym === pseudonym);
+    if (open !== undefined) return open;
+    if (this.#lines.length >= MOST_LINES) return null;
+    const { link, tenant, window } = this.#options;
+    const line = new Line({
+      pseudonym,
+      topics: lineTopics(tenant, pseudonym),
+      link,
+      window,
+      timing: this.#timing,
+      connect: this.#options.connect ?? connectMqtt,
+      events: this.#events(pseudonym),
+    });
+    this.#lines.push(line);
+    line.start();
+    return line;
+  }
+
+  /** Gives the second line to the oldest pseudonym that waits, once the one that has it is done. */
+  #openLines(): void {
+    if (this.#parked.length === 0) return;
+    const second = this.#lines[1];
+    if (second !== undefined && this.#timing.monotonicMs() >= second.idleSinceMs + LINGER_MS) {
+      this.#lines.length = 1;
+      void second.close();
+    }
+    const parked = this.#parked;
+    this.#parked = [];
+    for (const row of parked) this.#dispatch(row);
+  }
+
+  #events(pseudonym: string): LineEvents {
+    const { observe } = this.#options;
+    return {
+      up: () => {
+        this.#lastError = null;
+        observe?.connection?.(true);
+        this.#bell.ring();
+      },
+      down: () => {
+        this.#failed = true;
+        observe?.connection?.(false);
+        this.#bell.ring();
+      },
+      published: () => {
+        this.#counts.published++;
+        observe?.reached?.('published');
+      },
+      puback: (row) => this.#puback(row),
+      failed: () => {
+        this.#failed = true;
+        this.#failedRows++;
+        this.#bell.ring();
+      },
+      tooLarge: (_row, error) => this.#report(error),
+      ack: (bytes) => this.#ack(bytes, pseudonym),
+      document: (bytes) => this.#document(bytes),
+      error: (error) => this.#report(error),
+    };
+  }
+
+  #puback(row: OutboxRow): void {
+    this.#counts.pubacked++;
+    this.#unanswered = true;
+    this.#lastPubackMs = this.#timing.monotonicMs();
+    this.#options.observe?.reached?.('puback-received');
+    this.#answered.push(row.id);
+    this.#noting ??= this.#note();
+    this.#bell.ring();
+  }
+
+  /** Tells the store of PUBACKs, many at once while it works on the ones before. */
+  async #note(): Promise<void> {
+    try {
+      while (this.#answered.length > 0) {
+        await this.#options.store.pubacked(this.#answered.splice(0));
+        this.#options.observe?.reached?.('puback-stored');
+      }
+    } catch (error) {
+      this.#failed = true;
+      this.#report(asError(error));
+    } finally {
+      this.#noting = null;
+      this.#bell.ring();
+    }
+  }
+
+  async #ack(bytes: Uint8Array, pseudonym: string): Promise<void> {
+    const { store, observe, verifyAck } = this.#options;
+    try {
+      const ack = await verifyAck(bytes, pseudonym);
+      if (ack === null) {
+        this.#counts.refusedAcks++;
+        const text = 'an acknowledgement came that no recipient of this unit signed';
+        this.#report(new TollgateError('TG_ACK_REFUSED', text));
+        return;
+      }
+      observe?.reached?.('ack-received');
+      await store.ack(ack);
+      this.#counts.acks++;
+      observe?.reached?.('ack-stored');
+      this.#heard(ack);
+    } catch (error) {
+      // Nothing is lost: the rows stay, go again, and are acknowledged again.
+      this.#report(asError(error));
+    }
+  }
+
+  /** A receiver answers: waits are short again, and holes are filled soon. */
+  #heard(ack: Ack): void {
+    const soon = this.#silent || ack.missing.length > 0;
+    this.#silent = false;
+    this.#retryMs = soon ? Math.min(HOLE_MS, this.#ackTimeoutMs) : this.#ackTimeoutMs;
+    if (soon) this.#retryAt = Math.min(this.#retryAt, this.#timing.monotonicMs() + this.#retryMs);
+    this.#bell.ring();
+  }
+
+  async #document(bytes: Uint8Array): Promise<void> {
+    try {
+      await this.#options.onDocument?.(bytes);
+    } catch (error) {
+      this.#report(asError(error));
+    }
+  }
+
+  async #within(ms: number, done: Promise<true>): Promise<boolean> {
+    const given = new AbortController();
+    const late = this.#timing.sleep(ms, given.signal).then(() => false);
+    const answer = await Promise.race([done, late]);
+    given.abort();
+    return answer;
+  }
+
+  #report(error: TollgateError): void {
+    this.#lastError = error.code;
+    this.#options.observe?.error?.(error);
+  }
+}
+
+function asError(error: unknown): TollgateError {
+  if (error instanceof TollgateError) return error;
+  const text = error instanceof Error ? error.message : String(error);
+  return new TollgateError('TG_UPLINK_STORE', text, { cause: error });
+}
