@@ -1,0 +1,209 @@
+import { existsSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import { parseArgs } from 'node:util';
+import { createRecordEncoder, decodeRecord } from '#wire/columns/index';
+import { type Cut, cut, decimate, pick, schemaOf } from './wire-baseline/campaign.ts';
+import { type DriveColumn, readDrive } from './wire-baseline/drive.ts';
+import { FleetWiseEncoder, json, snappy } from './wire-baseline/fleetwise.ts';
+import { envelopeBytes, onTheWire, proofShare, sessionShare } from './wire-baseline/overhead.ts';
+import { syntheticDrive } from './wire-baseline/synthetic.ts';
+
+export const name = 'bytes';
+
+const MATERIAL = fileURLToPath(new URL('../../../shared/material/drive/', import.meta.url));
+/** Five signals that an insurer asks for, and ten that say how a car is; where a log has other names, its first ones. */
+const UBI = ['ID_D1.SPEED', 'ID_D1.BRAKE', 'ID_140.THROTTLE', 'ID_D0.ACCEL_LAT', 'ID_D0.ACCEL_LONG'];
+const STATE = [
+  ...['ID_D0.STEER_ANGLE', 'ID_D1.SPEED', 'ID_D1.BRAKE', 'ID_140.THROTTLE', 'ID_140.RPM', 'ID_141.GEAR'],
+  ...['ID_154.EBRAKE', 'ID_156.FUEL', 'ID_360.COOLANT_TEMP', 'ID_360.BOOST'],
+];
+/** Seconds of the drive that trained the start probabilities; they are not scored. */
+const TRAINED_S = 10;
+/** A made-up vehicle that training did not see. */
+const UNSEEN_SEED = 900_001;
+const PASSES = 7;
+
+/** Bytes a sample of one way of sending, and of each part. */
+interface Sent {
+  payload: number;
+  envelope: number;
+  proof: number;
+  session: number;
+  mqtt: number;
+  tls: number;
+  total: number;
+}
+
+function round(value: number): number {
+  return Number(value.toPrecision(4));
+}
+
+/** Seals nothing: counts what `payload` bytes cost on the wire, a record and a sample. */
+function ours(sizes: readonly number[], samples: number, seconds: number, alias: boolean, session: number): Sent {
+  const sent: Sent = { payload: 0, envelope: 0, proof: 0, session: 0, mqtt: 0, tls: 0, total: 0 };
+  sizes.forEach((payload, seq) => {
+    const envelope = envelopeBytes(payload, seq);
+    const { mqtt, tls } = onTheWire(payload + envelope, alias);
+    sent.payload += payload;
+    sent.envelope += envelope;
+    sent.mqtt += mqtt;
+    sent.tls += tls;
+    sent.proof += proofShare(seconds, alias);
+    sent.session += session;
+  });
+  return perSample(sent, samples);
+}
+
+function theirs(sizes: readonly number[], samples: number, alias: boolean): Sent {
+  const sent: Sent = { payload: 0, envelope: 0, proof: 0, session: 0, mqtt: 0, tls: 0, total: 0 };
+  for (const payload of sizes) {
+    const { mqtt, tls } = onTheWire(payload, alias);
+    sent.payload += payload;
+    sent.mqtt += mqtt;
+    sent.tls += tls;
+  }
+  return perSample(sent, samples);
+}
+
+function perSample(sent: Sent, samples: number): Sent {
+  const total = sent.payload + sent.envelope + sent.proof + sent.session + sent.mqtt + sent.tls;
+  const of = (bytes: number): number => round(bytes / samples);
+  return {
+    payload: of(sent.payload),
+    envelope: of(sent.envelope),
+    proof: of(sent.proof),
+    session: of(sent.session),
+    mqtt: of(sent.mqtt),
+    tls: of(sent.tls),
+    total: of(total),
+  };
+}
+
+/** Raw values and times that did not come back. */
+function wrong(put: Cut, tables: Cut['tables']): number {
+  let count = 0;
+  put.tables.forEach(({ rows, timesMs, columns }, g) => {
+    const back = tables[g]!;
+    if (back.rows !== rows) {
+      count++;
+      return;
+    }
+    for (let i = 0; i < rows; i++) if (back.timesMs[i] !== timesMs[i]) count++;
+    columns.forEach(({ values }, c) => {
+      for (let i = 0; i < rows; i++) if (back.columns[c]!.values[i] !== values[i]) count++;
+    });
+  });
+  return count;
+}
+
+function nanosecondsPer(samples: number, act: () => void): number {
+  const times: number[] = [];
+  for (let pass = 0; pass < PASSES; pass++) {
+    const start = process.hrtime.bigint();
+    act();
+    times.push(Number(process.hrtime.bigint() - start) / samples);
+  }
+  return Math.round(times.sort((a, b) => a - b)[PASSES >> 1]!);
+}
+
+function measure(drive: readonly DriveColumn[], recordMs: number, fromMs: number, toMs: number): object {
+  const schema = schemaOf(drive);
+  const cuts = cut(drive, recordMs, fromMs, toMs);
+  const samples = cuts.reduce((sum, one) => sum + one.samples, 0);
+  const encoder = createRecordEncoder(schema);
+  const hash = new Uint8Array(8);
+  const records = cuts.map(({ t0Ms, tables }) => encoder.encode(hash, t0Ms, tables));
+  let differing = 0;
+  let decoded = 0;
+  records.forEach((bytes, i) => {
+    const record = decodeRecord(schema, bytes);
+    differing += wrong(cuts[i]!, record.tables) + (record.t0Ms === cuts[i]!.t0Ms ? 0 : 1);
+    decoded += record.samples;
+  });
+  const fleetWise = new FleetWiseEncoder();
+  const seconds = recordMs / 1000;
+  const packed = cuts.map((one) => snappy(fleetWise.encode(drive, one, recordMs)).length);
+  const text = cuts.map((one) => Buffer.byteLength(json(drive, one)));
+  const sizes = records.map(({ length }) => length);
+  const session = sessionShare(schema, seconds);
+  const compare = (alias: boolean): object => {
+    const tollgate = ours(sizes, samples, seconds, alias, session);
+    const protobufSnappy = theirs(packed, samples, alias);
+    const jsonText = theirs(text, samples, alias);
+    return {
+      tollgate,
+      tollgateBytesPerRecord: round((tollgate.total * samples) / cuts.length),
+      protobufSnappy,
+      json: jsonText,
+      ratioToProtobufSnappy: round(protobufSnappy.total / tollgate.total),
+      ratioBareProtobufSnappyToOurs: round(protobufSnappy.payload / tollgate.total),
+      ratioToJson: round(jsonText.total / tollgate.total),
+    };
+  };
+  return {
+    records: cuts.length,
+    samples,
+    decodedBack: { samples: decoded, wrong: differing },
+    wholeTopic: compare(false),
+    topicAlias: compare(true),
+    encodeNsPerSample: nanosecondsPer(samples, () => {
+      for (const { t0Ms, tables } of cuts) encoder.encode(hash, t0Ms, tables);
+    }),
+    decodeNsPerSample: nanosecondsPer(samples, () => {
+      for (const bytes of records) decodeRecord(schema, bytes);
+    }),
+    protobufSnappyEncodeNsPerSample: nanosecondsPer(samples, () => {
+      for (const one of cuts) snappy(fleetWise.encode(drive, one, recordMs));
+    }),
+  };
+}
+
+/** The named signals, else the first `count` of the drive. */
+function choose(drive: readonly DriveColumn[], names: readonly string[], count: number): DriveColumn[] {
+  const found = pick(drive, names);
+  if (found.reduce((sum, { raw }) => sum + raw.length, 0) === names.length) return found;
+  const all = drive.flatMap(({ message }) => message.signals.map((signal) => `${message.name}.${signal.name}`));
+  return pick(drive, all.slice(0, count));
+}
+
+function campaigns(drive: readonly DriveColumn[], fromMs: number, toMs: number): object {
+  const ubi = decimate(choose(drive, UBI, UBI.length), 100);
+  const state = decimate(choose(drive, STATE, STATE.length), 1000);
+  const cases: [string, readonly DriveColumn[]][] = [
+    ['native', drive],
+    ['ubi5at10Hz', ubi],
+    ['state10at1Hz', state],
+  ];
+  return Object.fromEntries(
+    cases.flatMap(([title, columns]) =>
+      [1000, 10_000].map((recordMs) => [`${title}_${recordMs / 1000}s`, measure(columns, recordMs, fromMs, toMs)]),
+    ),
+  );
+}
+
+const endMs = (drive: readonly DriveColumn[]): number =>
+  Math.floor(Math.max(...drive.map(({ timesUs }) => timesUs.at(-1)!)) / 1000);
+
+/**
+ * Bytes a sample, all in, against JSON and a FleetWise-style protobuf with snappy. Every signal of the log, every
+ * sample, arrival to 1 ms; every raw value and time is decoded back in the same run.
+ * `--log F --dbc F [--from SECONDS]`; without a log the drive of the material where it exists, and always a made-up
+ * vehicle that the trained constants never saw.
+ */
+export async function run(args: string[]): Promise<object> {
+  const { values } = parseArgs({
+    args,
+    options: { log: { type: 'string' }, dbc: { type: 'string' }, from: { type: 'string' } },
+  });
+  const own = values.log !== undefined && values.dbc !== undefined;
+  const log = values.log ?? `${MATERIAL}drive.log`;
+  const dbc = values.dbc ?? `${MATERIAL}drive.dbc`;
+  const result: Record<string, object | string> = { unit: 'bytes a sample' };
+  if (own || (existsSync(log) && existsSync(dbc))) {
+    const drive = readDrive(log, dbc);
+    const fromMs = Number(values.from ?? (own ? 0 : TRAINED_S)) * 1000;
+    result['log'] = campaigns(drive, fromMs, endMs(drive));
+  } else result['log'] = `skipped: there is no ${log}`;
+  result['generated'] = campaigns(syntheticDrive(UNSEEN_SEED, 60), 0, 60_000);
+  return result;
+}
