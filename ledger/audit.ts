@@ -111,7 +111,8 @@ export async function auditLedger(
   const leaves = findings.filter(({ kind }) => kind === 'leaf' || kind === 'missing');
   // A wrong leaf makes all nodes above it differ: they are no faults of their own.
   findings.push(...walk.nodes.filter((node) => !leaves.some(({ from, to }) => from < node.to && node.from < to)));
-  if (failing.length === 0) findings.push(...walk.form, ...walk.chain);
+  // What was changed or lost breaks chains too: they say something new only where all leaves are those that were signed.
+  if (leaves.length === 0) findings.push(...walk.form, ...walk.chain);
   return {
     ok: findings.length === 0,
     findings: capped(findings),

@@ -82,8 +82,8 @@ function parseSignatureLine(line: string, number: number): NoteSignature {
   if (match === null || bytes === null) {
     throw noteError('a signature line reads "— name base64", this one does not', number);
   }
-  const keyId = bytes.length < KEY_ID_BYTES ? null : new DataView(bytes.buffer).getUint32(0);
-  return { name: match[1]!, keyId, signature: bytes.subarray(KEY_ID_BYTES) };
+  if (bytes.length < KEY_ID_BYTES) return { name: match[1]!, keyId: null, signature: bytes };
+  return { name: match[1]!, keyId: new DataView(bytes.buffer).getUint32(0), signature: bytes.subarray(KEY_ID_BYTES) };
 }
 
 function noteError(message: string, line?: number): TollgateError {
