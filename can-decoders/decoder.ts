@@ -1,0 +1,156 @@
+import { type FrameBatch, type SignalInfo, TollgateError } from '#contracts';
+import type { Database } from '#dbc/model';
+import { PAGE_BYTES } from '#wasm';
+import { COUNTER_IGNORED, COUNTER_SHORT, COUNTER_UNKNOWN, type EmittedModule, emitModule } from './emit/module.ts';
+import { MOST_MESSAGES } from './hash.ts';
+import { createInterpreter } from './interpret.ts';
+import type { RowLayout } from './layout.ts';
+import { decodePlan } from './plan.ts';
+import { type WasmMemory, type WasmPlatform, wasmPlatform } from './platform.ts';
+
+/** The rows of one batch; the same object each time, overwritten by the next `decode`. */
+export interface Rows {
+  /** The rows from index 0, as doubles and as words; made anew only when the memory grows. */
+  f64: Float64Array;
+  u32: Uint32Array;
+  /** End of the rows, bytes from index 0 of the views. */
+  bytes: number;
+  rows: number;
+  /** Frames whose id (with its EFF bit) or channel the plan does not know. */
+  unknown: number;
+  /** Rows with the short flag. */
+  short: number;
+  /** Remote and error frames. */
+  ignored: number;
+}
+
+/** Frames of one channel → rows of exactly the signals that it was made with. */
+export interface Decoder {
+  readonly layout: RowLayout;
+  /** The WebAssembly module that decodes; empty for the interpreter. */
+  readonly module: Uint8Array;
+  /** Everything that the decoder keeps between calls; for tests that look for what must not be there. */
+  readonly memory: ArrayBufferLike;
+  /**
+   * Decodes a whole batch, in parts where it has more than `maxFrames` frames; the memory grows to the largest batch.
+   * Allocates nothing per frame.
+   */
+  decode(batch: FrameBatch): Rows;
+}
+
+export interface DecoderInput {
+  /** Index of the source; frames of another channel count as unknown. */
+  readonly channel: number;
+  readonly database: Database;
+  /** What is decoded; nothing else is in the module or its memory. */
+  readonly signals: readonly SignalInfo[];
+  /** Frames that are copied into the module at once. */
+  readonly maxFrames?: number;
+  /** Decodes the frames of every channel (a log of several interfaces and one database). */
+  readonly everyChannel?: boolean;
+}
+
+/** 24 or 80 KiB of input stay in the second-level cache beside the rows. */
+const DEFAULT_MAX_FRAMES = 1024;
+
+interface DecoderExports {
+  readonly memory: WasmMemory;
+  sieve(count: number, slotBytes: number): number;
+  rows(count: number, slotBytes: number, out: number): number;
+}
+
+/**
+ * Emits a module for exactly these signals and starts it. A signal that is not listed is neither in the module nor in
+ * its memory; multiplexers that decide over listed signals are read but not kept.
+ *
+ * Where the platform has no WebAssembly (`--jitless`) the interpreter takes its place: same rows, slower.
+ *
+ * @throws {TollgateError} TG_DECODER_… where a signal is not in the database or cannot be decoded
+ */
+export function createDecoder(input: DecoderInput): Decoder {
+  const platform = wasmPlatform();
+  if (platform === undefined) return createInterpreter(input);
+  const plan = decodePlan(input.database, input.channel, input.signals);
+  if (plan.messages.length > MOST_MESSAGES) {
+    throw new TollgateError('TG_DECODER_SIGNAL', `${plan.messages.length} messages are more than a decoder takes`);
+  }
+  const maxFrames = input.maxFrames ?? DEFAULT_MAX_FRAMES;
+  const channel = input.everyChannel === true ? null : input.channel;
+  return new WasmDecoder(platform, plan.rows, emitModule(plan, { maxFrames, channel }), maxFrames);
+}
+
+class WasmDecoder implements Decoder {
+  readonly layout: RowLayout;
+  readonly module: Uint8Array;
+  readonly #exports: DecoderExports;
+  readonly #maxFrames: number;
+  readonly #inputStart: number;
+  readonly #rowsStart: number;
+  readonly #rows: Rows;
+  #input: Uint8Array;
+  #counters: Uint32Array;
+
+  constructor(platform: WasmPlatform, layout: RowLayout, { bytes, map }: EmittedModule, maxFrames: number) {
+    this.layout = layout;
+    this.module = bytes;
+    const instance = new platform.Instance(new platform.Module(bytes));
+    this.#exports = instance.exports as DecoderExports;
+    this.#maxFrames = maxFrames;
+    this.#inputStart = map.input;
+    this.#rowsStart = map.rows;
+    const { buffer } = this.#exports.memory;
+    this.#input = new Uint8Array(buffer, map.input, map.rows - map.input);
+    this.#counters = new Uint32Array(buffer, 0, 4);
+    this.#rows = {
+      f64: new Float64Array(buffer, map.rows),
+      u32: new Uint32Array(buffer, map.rows),
+      bytes: 0,
+      rows: 0,
+      unknown: 0,
+      short: 0,
+      ignored: 0,
+    };
+  }
+
+  get memory(): ArrayBufferLike {
+    return this.#exports.memory.buffer;
+  }
+
+  decode(batch: FrameBatch): Rows {
+    const { bytes, slotBytes, count } = batch;
+    const rows = this.#rows;
+    rows.bytes = 0;
+    rows.rows = 0;
+    rows.unknown = 0;
+    rows.short = 0;
+    rows.ignored = 0;
+    for (let from = 0; from < count; from += this.#maxFrames) {
+      const part = Math.min(this.#maxFrames, count - from);
+      // One view a part, none a frame; none at all for a batch that is its whole buffer.
+      const whole = part === count && bytes.length === count * slotBytes;
+      this.#input.set(whole ? bytes : bytes.subarray(from * slotBytes, (from + part) * slotBytes));
+      const needed = this.#exports.sieve(part, slotBytes);
+      this.#ensure(rows.bytes + needed);
+      rows.bytes = this.#exports.rows(part, slotBytes, this.#rowsStart + rows.bytes) - this.#rowsStart;
+      const unknown = this.#counters[COUNTER_UNKNOWN / 4]!;
+      const ignored = this.#counters[COUNTER_IGNORED / 4]!;
+      rows.unknown += unknown;
+      rows.ignored += ignored;
+      rows.short += this.#counters[COUNTER_SHORT / 4]!;
+      rows.rows += part - unknown - ignored;
+    }
+    return rows;
+  }
+
+  #ensure(rowBytes: number): void {
+    const { memory } = this.#exports;
+    const missing = this.#rowsStart + rowBytes - memory.buffer.byteLength;
+    if (missing <= 0) return;
+    memory.grow(Math.ceil(missing / PAGE_BYTES));
+    const { buffer } = memory;
+    this.#input = new Uint8Array(buffer, this.#inputStart, this.#rowsStart - this.#inputStart);
+    this.#counters = new Uint32Array(buffer, 0, 4);
+    this.#rows.f64 = new Float64Array(buffer, this.#rowsStart);
+    this.#rows.u32 = new Uint32Array(buffer, this.#rowsStart);
+  }
+}

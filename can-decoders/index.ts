@@ -1,0 +1,11 @@
+/** CAN and CAN FD frames to signals and back, compiled from a DBC and from exactly the signals that are wanted. */
+export { createDecoder, type Decoder, type DecoderInput, type Rows } from './decoder.ts';
+export { createInterpreter } from './interpret.ts';
+export {
+  type CellLayout,
+  type MessageLayout,
+  ROW_FLAG_SHORT,
+  ROW_HEADER_BYTES,
+  type RowLayout,
+} from './layout.ts';
+export { exact, idWord, labelOf, physical, rawBigInt, signalInfo, signalInfos } from './signals.ts';

@@ -1,0 +1,342 @@
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { CAN_EFF_FLAG, CAN_ERR_FLAG, CAN_RTR_FLAG, type SignalInfo } from '#contracts';
+import type { Database } from '#dbc/model';
+import {
+  createDecoder,
+  createInterpreter,
+  type Decoder,
+  idWord,
+  physical,
+  ROW_HEADER_BYTES,
+  rawBigInt,
+  signalInfos,
+} from '#decoders';
+import { batchOf, database, databases, message, signal, type TestFrame } from './databases.ts';
+
+/** Rows as objects: only for tests. */
+function rowsOf(decoder: Decoder, frames: readonly TestFrame[], fd?: boolean) {
+  const { f64, u32, bytes, ...counts } = decoder.decode(fd === undefined ? batchOf(frames) : batchOf(frames, fd));
+  const rows: { message: string; short: boolean; time: number; values: Record<string, number | bigint> }[] = [];
+  for (let at = 0; at < bytes; ) {
+    const layout = decoder.layout.messages[u32[at / 4]!]!;
+    const values: Record<string, number | bigint> = {};
+    const first = (at + layout.rowBytes - layout.cells * 8) / 8;
+    for (const { signal: info, cell } of layout.signals) {
+      const present = (u32[(at + ROW_HEADER_BYTES) / 4 + Math.floor(cell / 32)]! >>> (cell % 32)) & 1;
+      if (present === 0) continue;
+      const [high, low] = [f64[first + cell]!, f64[first + cell + 1]!];
+      values[info.signal] = info.type === 'wide' ? rawBigInt(info, high, low) : physical(info, high);
+    }
+    rows.push({ message: layout.name, short: u32[at / 4 + 1] === 1, time: f64[at / 8 + 1]!, values });
+    at += layout.rowBytes;
+  }
+  return { rows, counts };
+}
+
+function decoderOf(db: Database, signals: readonly SignalInfo[] = signalInfos(db)): Decoder {
+  return createDecoder({ channel: 0, database: db, signals });
+}
+
+const only = (db: Database, ...names: string[]) => signalInfos(db).filter((info) => names.includes(info.signal));
+
+describe('a decoded frame', () => {
+  it('gives Intel and Motorola, signed and unsigned signals', () => {
+    const db = database(
+      message({
+        name: 'Mix',
+        signals: [
+          signal({ name: 'intel', start: 0, length: 12 }),
+          signal({ name: 'intelSigned', start: 12, length: 12, signed: true }),
+          signal({ name: 'motorola', start: 31, length: 16, byteOrder: 'motorola', factor: 0.1, offset: -40 }),
+          signal({ name: 'motorolaSigned', start: 44, length: 5, byteOrder: 'motorola', signed: true }),
+        ],
+      }),
+    );
+    const data = [0x34, 0xf2, 0xff, 0x01, 0xf4, 0x1f, 0, 0];
+    expect(rowsOf(decoderOf(db), [{ id: 0x100, data, time: 5_000_000 }]).rows).toEqual([
+      {
+        message: 'Mix',
+        short: false,
+        time: 5_000_000,
+        values: { intel: 0x234, intelSigned: -1, motorola: 500 * 0.1 - 40, motorolaSigned: -1 },
+      },
+    ]);
+  });
+
+  it('keeps all bits of integers that a double cannot hold', () => {
+    const db = database(
+      message({
+        name: 'Wide',
+        signals: [signal({ name: 'u', length: 64 }), signal({ name: 'i', length: 64, signed: true })],
+      }),
+    );
+    const data = [0xfe, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff];
+    expect(rowsOf(decoderOf(db), [{ id: 0x100, data }]).rows[0]!.values).toEqual({ u: 2n ** 64n - 2n, i: -2n });
+  });
+
+  it('gives float signals as their value', () => {
+    const db = database(
+      message({
+        name: 'Float',
+        length: 12,
+        signals: [
+          signal({ name: 'f', length: 32, valueType: 'float32', signed: true, factor: 2 }),
+          signal({ name: 'd', start: 39, length: 64, valueType: 'float64', byteOrder: 'motorola' }),
+        ],
+      }),
+    );
+    const data = new Uint8Array(12);
+    const view = new DataView(data.buffer);
+    view.setFloat32(0, -1.5, true);
+    view.setFloat64(4, Math.PI);
+    expect(rowsOf(decoderOf(db), [{ id: 0x100, data }]).rows[0]!.values).toEqual({ f: -3, d: Math.PI });
+  });
+});
+
+describe('a multiplexed message', () => {
+  const db = database(
+    message({
+      name: 'Mux',
+      signals: [
+        signal({ name: 'selector', length: 4, isMultiplexer: true }),
+        signal({ name: 'always', start: 56 }),
+        signal({ name: 'one', start: 8, multiplexer: 'selector', multiplexRanges: [{ low: 1, high: 1 }] }),
+        signal({
+          name: 'inner',
+          start: 8,
+          isMultiplexer: true,
+          multiplexer: 'selector',
+          multiplexRanges: [
+            { low: 2, high: 3 },
+            { low: 7, high: 7 },
+          ],
+        }),
+        signal({ name: 'leaf', start: 16, multiplexer: 'inner', multiplexRanges: [{ low: 5, high: 5 }] }),
+      ],
+    }),
+  );
+  const values = (decoder: Decoder, data: number[]) => rowsOf(decoder, [{ id: 0x100, data }]).rows[0]!.values;
+
+  it('gives the signals of the branch that is on, and no others', () => {
+    const decoder = decoderOf(db);
+    expect(values(decoder, [1, 9, 0, 0, 0, 0, 0, 4])).toEqual({ selector: 1, always: 4, one: 9 });
+    expect(values(decoder, [3, 5, 6, 0, 0, 0, 0, 4])).toEqual({ selector: 3, always: 4, inner: 5, leaf: 6 });
+    expect(values(decoder, [7, 4, 6, 0, 0, 0, 0, 4])).toEqual({ selector: 7, always: 4, inner: 4 });
+    expect(values(decoder, [9, 5, 6, 0, 0, 0, 0, 4])).toEqual({ selector: 9, always: 4 });
+  });
+
+  it('reads the multiplexers of a wanted signal without giving them', () => {
+    const decoder = decoderOf(db, only(db, 'leaf'));
+    expect(values(decoder, [2, 5, 6, 0, 0, 0, 0, 4])).toEqual({ leaf: 6 });
+    expect(values(decoder, [1, 5, 6, 0, 0, 0, 0, 4])).toEqual({});
+  });
+
+  it('never shows what an earlier row left in an absent cell', () => {
+    const decoder = decoderOf(db);
+    const layout = decoder.layout.messages[0]!;
+    decoder.decode(batchOf([{ id: 0x100, data: [1, 9, 0, 0, 0, 0, 0, 4] }]));
+    const { f64 } = decoder.decode(batchOf([{ id: 0x100, data: [0, 9, 0, 0, 0, 0, 0, 4] }]));
+    const { cell } = layout.signals.find(({ signal: info }) => info.signal === 'one')!;
+    expect(f64[(layout.rowBytes - layout.cells * 8) / 8 + cell]).toBe(0);
+  });
+});
+
+describe('ids', () => {
+  const db = database(
+    message({ name: 'Standard', id: 0x123, signals: [signal({ name: 'a' })] }),
+    message({ name: 'Extended', id: 0x123, extended: true, signals: [signal({ name: 'b' })] }),
+  );
+  const data = [7, 0, 0, 0, 0, 0, 0, 0];
+
+  it('of 11 and of 29 bits are never mixed up', () => {
+    const { rows } = rowsOf(decoderOf(db), [
+      { id: 0x123, data },
+      { id: (0x123 | CAN_EFF_FLAG) >>> 0, data },
+    ]);
+    expect(rows.map(({ message: name, values }) => [name, values])).toEqual([
+      ['Standard', { a: 7 }],
+      ['Extended', { b: 7 }],
+    ]);
+  });
+
+  it('that the plan does not know are counted, as are remote and error frames', () => {
+    const frames = [
+      { id: 0x124, data },
+      { id: (0x123 | CAN_RTR_FLAG) >>> 0, data: [] },
+      { id: (0x4 | CAN_ERR_FLAG) >>> 0, data },
+      { id: 0x123, data },
+      { id: 0x123, data, channel: 1 },
+    ];
+    expect(rowsOf(decoderOf(db), frames).counts).toEqual({ rows: 1, unknown: 2, ignored: 2, short: 0 });
+  });
+
+  it('are found when there are more than a perfect hash holds', () => {
+    const many = database(
+      ...Array.from({ length: 3000 }, (_, i) =>
+        message({ name: `m${i}`, id: i * 7919, extended: true, signals: [signal({ name: 'x' })] }),
+      ),
+    );
+    const frames = many.messages.map((one, i) => ({ id: idWord(one), data: [i & 255, 0, 0, 0, 0, 0, 0, 0] }));
+    const { rows } = rowsOf(decoderOf(many), [...frames, { id: (5 | CAN_EFF_FLAG) >>> 0, data }]);
+    expect(rows.map(({ message: name }) => name)).toEqual(many.messages.map(({ name }) => name));
+    expect(rows.every(({ values }, i) => values.x === (i & 255))).toBe(true);
+  });
+});
+
+describe('a short frame', () => {
+  const db = database(
+    message({
+      name: 'Short',
+      signals: [
+        signal({ name: 'a' }),
+        signal({ name: 'b', start: 8, length: 16 }),
+        signal({ name: 'c', start: 32, length: 32 }),
+      ],
+    }),
+  );
+
+  it('gives the signals that fit and is marked', () => {
+    const { rows, counts } = rowsOf(decoderOf(db), [{ id: 0x100, data: [1, 2, 3, 4] }]);
+    expect(rows[0]).toMatchObject({ short: true, values: { a: 1, b: 0x302 } });
+    expect(counts.short).toBe(1);
+  });
+
+  it('does not read what a length byte claims beyond its slot', () => {
+    const wide = database(message({ name: 'Fd', length: 64, signals: [signal({ name: 'late', start: 8 * 8 })] }));
+    const { rows } = rowsOf(decoderOf(wide), [
+      { id: 0x100, data: [1], length: 64 },
+      { id: 0x100, data: [2], length: 64 },
+    ]);
+    expect(rows.map(({ short, values }) => ({ short, values }))).toEqual([
+      { short: true, values: {} },
+      { short: true, values: {} },
+    ]);
+  });
+
+  it('is decoded whole where the message is long enough but a signal lies beyond it', () => {
+    const misfit = database(
+      message({ name: 'Misfit', length: 2, signals: [signal({ name: 'a' }), signal({ name: 'b', start: 12 })] }),
+    );
+    const { rows } = rowsOf(decoderOf(misfit), [{ id: 0x100, data: [1, 2] }]);
+    expect(rows[0]).toMatchObject({ short: true, values: { a: 1 } });
+    expect(rowsOf(decoderOf(misfit, only(misfit, 'a')), [{ id: 0x100, data: [1, 2] }]).rows[0]).toMatchObject({
+      short: false,
+    });
+  });
+});
+
+describe('a batch', () => {
+  const db = database(message({ name: 'M', signals: [signal({ name: 'a', length: 16 })] }));
+  const frames = Array.from({ length: 100 }, (_, i) => ({
+    id: i % 3 === 0 ? 0x7 : 0x100,
+    data: [i, 1, 0, 0, 0, 0, 0, 0],
+  }));
+
+  it('larger than the input area is decoded in parts, in order', () => {
+    const decoder = createDecoder({ channel: 0, database: db, signals: signalInfos(db), maxFrames: 7 });
+    const { rows, counts } = rowsOf(decoder, frames);
+    expect(rows.map(({ values }) => values.a)).toEqual(
+      frames.flatMap(({ id, data }) => (id === 7 ? [] : [data[0]! + 256])),
+    );
+    expect(counts).toEqual({ rows: 66, unknown: 34, ignored: 0, short: 0 });
+  });
+
+  it('makes the memory grow where its rows need it', () => {
+    const decoder = createDecoder({ channel: 0, database: db, signals: signalInfos(db), maxFrames: 16 });
+    const many = Array.from({ length: 20_000 }, (_, i) => ({ id: 0x100, data: [i & 255, 0, 0, 0, 0, 0, 0, 0] }));
+    expect(rowsOf(decoder, many).rows).toHaveLength(20_000);
+  });
+
+  it('keeps the same rows object and the same views', () => {
+    const decoder = decoderOf(db);
+    const first = decoder.decode(batchOf(frames));
+    const { f64, u32 } = first;
+    const second = decoder.decode(batchOf(frames));
+    expect(second).toBe(first);
+    expect(second.f64).toBe(f64);
+    expect(second.u32).toBe(u32);
+  });
+
+  it('leaves no frame in the input area', () => {
+    const marker = [0xa5, 0x5a, 0xc3, 0x3c, 0x99, 0x66, 0xf0, 0x0f];
+    const decoder = decoderOf(db);
+    decoder.decode(
+      batchOf([
+        { id: 0x100, data: marker },
+        { id: 0x7, data: marker },
+      ]),
+    );
+    decoder.decode(
+      batchOf(
+        [
+          { id: 0x100, data: [...marker, ...marker] },
+          { id: 0x7, data: marker },
+        ],
+        true,
+      ),
+    );
+    expect(Buffer.from(decoder.memory).includes(Buffer.from(marker.slice(2)))).toBe(false);
+  });
+
+  it('may be a view into a larger buffer', () => {
+    const batch = batchOf(frames);
+    const bytes = new Uint8Array(batch.bytes.length + 64);
+    bytes.set(batch.bytes, 5);
+    const decoder = decoderOf(db);
+    const { rows } = decoder.decode({ ...batch, bytes: bytes.subarray(5) });
+    expect(rows).toBe(66);
+  });
+});
+
+describe('the compiled decoder and the interpreter', () => {
+  it('write the same rows for any database, any choice of signals and any frames', () => {
+    const cases = databases.chain((db) => {
+      const infos = signalInfos(db);
+      const ids = db.messages.map(idWord);
+      const frame = fc.record({
+        id: fc.oneof(
+          { weight: 6, arbitrary: fc.constantFrom(...ids) },
+          {
+            weight: 1,
+            arbitrary: fc.constantFrom(
+              ...ids.map((id) => (id ^ CAN_EFF_FLAG) >>> 0),
+              ...ids.map((id) => (id | CAN_RTR_FLAG) >>> 0),
+            ),
+          },
+        ),
+        // Small first bytes, so that multiplexers often choose something.
+        data: fc
+          .oneof(fc.uint8Array({ maxLength: 8 }), fc.uint8Array({ minLength: 8, maxLength: 64 }))
+          .map((data) => data.map((byte, i) => (i % 3 === 0 ? byte & 7 : byte))),
+      });
+      return fc.record({
+        db: fc.constant(db),
+        signals: fc.oneof(fc.constant(infos), fc.subarray(infos)),
+        frames: fc.array(frame, { maxLength: 20 }),
+        maxFrames: fc.constantFrom(1, 3, 64),
+      });
+    });
+    fc.assert(
+      fc.property(cases, ({ db, signals, frames, maxFrames }) => {
+        const input = { channel: 0, database: db, signals, maxFrames };
+        const [compiled, slow] = [createDecoder(input), createInterpreter(input)];
+        expect(compiled.layout).toEqual(slow.layout);
+        for (const fd of frames.some(({ data }) => data.length > 8) ? [true] : [false, true]) {
+          const a = compiled.decode(batchOf(frames, fd));
+          const b = slow.decode(batchOf(frames, fd));
+          const { f64: _f, u32: _u, ...counts } = a;
+          expect(counts).toEqual({
+            bytes: b.bytes,
+            rows: b.rows,
+            unknown: b.unknown,
+            short: b.short,
+            ignored: b.ignored,
+          });
+          expect(Array.from(a.f64.subarray(0, a.bytes / 8))).toEqual(Array.from(b.f64.subarray(0, b.bytes / 8)));
+        }
+      }),
+      { numRuns: 400, seed: 20261125 },
+    );
+  });
+});
