@@ -138,7 +138,10 @@ function report(
       ['leaves', `${count(audit.leaves)} (${count(audit.records)} records of ${count(audit.streams)} streams)`],
       ['root', root],
       ['checkpoints', `${count(audit.checkpoints.agreed)} of ${count(audit.checkpoints.total)} agree and are signed`],
-      ['signed', `${count(audit.signedSize)} leaves${unsigned > 0 ? `, ${count(unsigned)} newer ones not yet` : ''}`],
+      [
+        'signed',
+        `${count(audit.signedSize)} leaves${audit.ok && unsigned > 0 ? `, ${count(unsigned)} newer ones not yet` : ''}`,
+      ],
       ['key', keys.map(({ name }) => name).join(', ')],
     ]),
   );
