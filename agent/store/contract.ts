@@ -1,3 +1,5 @@
+import type { ErrorCode } from '#contracts';
+
 /**
  * The durable half of the unit: outbox, ledger leaves and nodes, meter, nonces, in one SQLite file that a worker
  * thread alone writes. What goes into one group commit is one transaction.
@@ -141,8 +143,13 @@ export interface Store {
   proofs(size: number): Promise<readonly ProofMaterial[]>;
   /** Queues a proof message and notes that it covers `seq`. */
   proof(material: ProofMaterial, payload: Uint8Array): Promise<void>;
-  /** Queued rows in sending order (a session before its records, priority, then age), at most `limit`; marks them inflight. */
-  take(limit: number): Promise<readonly OutboxRow[]>;
+  /**
+   * Queued rows in sending order, at most `limit`; marks them inflight. Sessions first, then by priority; within one
+   * priority records by age and then proofs; a stream's records are in order.
+   *
+   * @param pseudonym rows of this one only; without it the newest pseudonym and the oldest that has rows
+   */
+  take(limit: number, pseudonym?: string): Promise<readonly OutboxRow[]>;
   /** PUBACK came. */
   pubacked(ids: readonly number[]): Promise<void>;
   /** A receiver answered: opened rows are deleted, proven marks the stream; the ack is kept. */
@@ -154,4 +161,75 @@ export interface Store {
   stats(): Promise<StoreStats>;
   /** Commits and closes. */
   close(): Promise<void>;
+}
+
+/** `StoreStats` of the store on disk. */
+export interface DurableStats extends StoreStats {
+  /** Bytes of the database and its WAL. */
+  readonly fileBytes: number;
+  /** Why appended entries do not become durable now (full disk, anchor that gives no key); null when all is well. */
+  readonly fault: ErrorCode | null;
+}
+
+export interface MeterRow {
+  readonly agreement: string;
+  readonly recipient: string;
+  readonly purpose: string;
+  readonly action: string;
+  /** As in `MeterDelta`. */
+  readonly hour: number;
+  readonly records: number;
+  readonly samples: number;
+  readonly bytes: number;
+  readonly denied: number;
+  readonly fields: Readonly<Record<string, number>>;
+}
+
+/** Which records `recordsAbout` returns; what is left out does not restrict. */
+export interface RecordQuery {
+  /** A signal name that the stream carried at some time. */
+  readonly field?: string;
+  readonly recipient?: string;
+  readonly purpose?: string;
+  readonly agreement?: string;
+  readonly campaign?: string;
+  /** Records whose first sample lies in [fromMs, toMs) of UTC. Records without UTC are left out where one is given. */
+  readonly fromMs?: number;
+  readonly toMs?: number;
+  /** At most this many, newest first; 1,000 without it. */
+  readonly limit?: number;
+}
+
+/** One record that was committed, whatever became of it. */
+export interface RecordInfo {
+  readonly stream: Uint8Array;
+  readonly recipient: string;
+  readonly purpose: string;
+  readonly agreement: string;
+  readonly campaign: string;
+  /** Signal names that the stream carried, sorted. */
+  readonly fields: readonly string[];
+  readonly seq: number;
+  readonly leafIndex: number;
+  /** Boottime of the first sample, ms. */
+  readonly boottimeMs: number;
+  readonly utcMs: number | null;
+  /** `evicted`: left the spool unsent. */
+  readonly state: 'spooled' | 'acked' | 'evicted';
+  /** A receiver said that the proof which covers this record was right. */
+  readonly proven: boolean;
+}
+
+/** The store on disk: what the agent adds to the contract between its parts. */
+export interface DurableStore extends Store {
+  stats(): Promise<DurableStats>;
+  /** Queues the sessions of streams with records on the way once more: a new connection may find a broker without them. */
+  resendSessions(pseudonym?: string): Promise<number>;
+  /**
+   * An agreement is withdrawn: forgets its spool key and drops its rows, with a gap leaf a stream; commits. The caller
+   * then destroys the sealed key. Returns the number of records dropped.
+   */
+  withdraw(agreement: string): Promise<number>;
+  meter(): Promise<readonly MeterRow[]>;
+  recordsAbout(query: RecordQuery): Promise<readonly RecordInfo[]>;
 }

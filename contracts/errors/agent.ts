@@ -33,4 +33,46 @@ export const AGENT_ERRORS = {
     cause: 'A source of the configuration needs something that this package or machine lacks.',
     remedy: 'See the message; the simulator is part of the tools package.',
   },
+  TG_STORE_FULL: {
+    cause: 'The disk, or the room given to the store, is full.',
+    remedy: 'Free space on the disk; nothing that was committed is lost, and the store goes on by itself.',
+  },
+  TG_STORE_CORRUPT: {
+    cause: 'The database of the store is damaged: a page does not read as it was written.',
+    remedy:
+      'Keep the file for examination (`tollgate verify` locates the damage) and start with an empty state folder.',
+  },
+  TG_STORE_IO: {
+    cause: 'The operating system refused to read or write the store, or it cannot be written durably there.',
+    remedy: 'Check the state folder, its permissions and its file system; SQLite needs WAL and shared memory.',
+  },
+  TG_STORE_LOCKED: {
+    cause: 'Another agent has the store open.',
+    remedy: 'Stop the other agent, or give this one a state folder of its own.',
+  },
+  TG_STORE_VERSION: {
+    cause: 'The store was written by another version of the agent.',
+    remedy: 'Start the version that wrote it and let it send what waits, or name an empty state folder.',
+  },
+  TG_STORE_LEDGER: {
+    cause: 'The tree of the ledger is not the one that its newest checkpoint signs.',
+    remedy:
+      'The database was changed or rolled back. Keep it for examination; `tollgate verify` locates the first wrong leaf.',
+  },
+  TG_STORE_SEQUENCE: {
+    cause: 'A record does not follow the one before it in its stream.',
+    remedy: 'A fault of the agent: a sequence number is a nonce and is used once. The record was not stored.',
+  },
+  TG_STORE_KEY: {
+    cause: 'The trust anchor did not give a spool key.',
+    remedy: 'Check the anchor; what was appended waits in memory, and the store tries again.',
+  },
+  TG_STORE_CLOSED: {
+    cause: 'The store is closed, or its thread ended.',
+    remedy: 'Start the agent again; what was committed is on disk.',
+  },
+  TG_STORE_NODE: {
+    cause: 'This Node is too old for the database driver.',
+    remedy: 'Start the agent with the Node that its package brings (version 24), or with any from 22 on.',
+  },
 } as const satisfies Record<`TG_${string}`, ErrorEntry>;

@@ -1,0 +1,414 @@
+import { Worker } from 'node:worker_threads';
+import { type ErrorCode, TollgateError } from '#contracts';
+import type {
+  Ack,
+  DurableStats,
+  DurableStore,
+  Head,
+  MeterRow,
+  OutboxRow,
+  ProofMaterial,
+  ProtocolState,
+  RecordEntry,
+  RecordInfo,
+  RecordQuery,
+  StreamEntry,
+} from './contract.ts';
+import { type Group, GroupBuilder } from './group.ts';
+import type { Answer, Request } from './protocol.ts';
+import type { FaultAt } from './writer.ts';
+
+/** Sync costs flash and time: a group is committed this often … */
+export const GROUP_COMMIT_MS = 1_000;
+/** … or when it has this many records … */
+export const GROUP_COMMIT_RECORDS = 500;
+/** … or bytes. */
+const GROUP_BYTES = 1024 * 1024;
+/** Groups that wait beyond the one that is written; above it `append` returns a promise. */
+const MOST_WAITING_GROUPS = 2;
+/** A group that found no room is tried again this often, ms. */
+const RETRY_MS = 1_000;
+/** The thread holds no data beyond a group; the page cache is outside of this, MiB. */
+const WORKER_HEAP_MIB = 64;
+const OLDEST_NODE = 22;
+
+export interface StoreOptions {
+  readonly file: string;
+  /** Hard cap of the bytes of records in the spool, as wrapped. */
+  readonly maxBytes: number;
+  readonly groupCommitMs?: number;
+  readonly groupCommitRecords?: number;
+  /** 8 bytes: this start of the agent. */
+  readonly bootId: Uint8Array;
+  /**
+   * The spool key of an agreement, 32 bytes, kept by the trust anchor outside the database. Null, or another key than
+   * the one before, says that it was destroyed: what waits under it is dropped, never sent.
+   */
+  readonly spoolKeys: (agreement: string) => Promise<Uint8Array | null>;
+  readonly observe?: (state: ProtocolState) => void;
+  /** Test hook: SIGKILL at a state. */
+  readonly faultAt?: FaultAt;
+  /** Test hook: a disk that is full at this many pages. */
+  readonly maxPages?: number;
+}
+
+/**
+ * Opens the store, makes it where there is none, and recovers: whatever was inflight is queued, the tree is compared with
+ * its newest checkpoint.
+ *
+ * @throws {TollgateError} TG_STORE_CORRUPT, TG_STORE_LEDGER, TG_STORE_LOCKED, TG_STORE_VERSION, TG_STORE_FULL, TG_STORE_IO
+ */
+export async function openStore(options: StoreOptions): Promise<DurableStore> {
+  if (Number(process.versions.node.split('.')[0]) < OLDEST_NODE) {
+    throw new TollgateError('TG_STORE_NODE', `this is Node ${process.versions.node}, the store needs ${OLDEST_NODE}`);
+  }
+  const store = new ThreadStore(options);
+  await store.open();
+  return store;
+}
+
+interface Waiter {
+  resolve(): void;
+  reject(error: unknown): void;
+}
+
+interface Waiting {
+  readonly group: Group;
+  readonly waiters: Waiter[];
+}
+
+interface Stream {
+  readonly ref: number;
+  readonly key: string;
+  nextSeq: number;
+  readonly fields: Set<string>;
+}
+
+class ThreadStore implements DurableStore {
+  readonly #options: StoreOptions;
+  readonly #worker: Worker;
+  readonly #calls = new Map<number, { resolve(value: unknown): void; reject(error: unknown): void }>();
+  readonly #builder = new GroupBuilder();
+  readonly #streams = new Map<string, Stream>();
+  readonly #queue: Waiting[] = [];
+  readonly #known = new Set<string>();
+  readonly #reached = new Map<ProtocolState, number>();
+  #spare: ArrayBuffer[] = [];
+  #nextCall = 1;
+  #nextRef = 1;
+  #last: Stream | null = null;
+  #head: Head = { size: 0, root: new Uint8Array(32) };
+  #timer: NodeJS.Timeout | undefined;
+  #draining = false;
+  #retry: (() => void) | null = null;
+  #fault: TollgateError | null = null;
+  /** The end: closed, or a file that is damaged. */
+  #over: TollgateError | null = null;
+  #readyWaiters: (() => void)[] = [];
+  #room: (() => void)[] = [];
+  #closing: Promise<void> | null = null;
+
+  constructor(options: StoreOptions) {
+    this.#options = options;
+    const source = import.meta.url.endsWith('.ts') ? './worker.ts' : './worker.js';
+    this.#worker = new Worker(new URL(source, import.meta.url), {
+      execArgv: [],
+      resourceLimits: { maxOldGenerationSizeMb: WORKER_HEAP_MIB },
+    });
+    this.#worker.on('message', (answer: Answer) => this.#answered(answer));
+    this.#worker.on('error', (error) =>
+      this.#end(new TollgateError('TG_STORE_CLOSED', error.message, { cause: error })),
+    );
+    this.#worker.on('exit', () => this.#end(new TollgateError('TG_STORE_CLOSED', 'the thread of the store ended')));
+  }
+
+  async open(): Promise<void> {
+    const { file, maxBytes, bootId, faultAt, maxPages } = this.#options;
+    const optional = { ...(faultAt && { faultAt }), ...(maxPages !== undefined && { maxPages }) };
+    try {
+      const settings = { file, maxBytes, bootId, ...optional };
+      const agreements = (await this.#call({ op: 'open', settings })) as string[];
+      this.#head = (await this.#keys(agreements)) as Head;
+    } catch (error) {
+      await this.#worker.terminate();
+      throw error;
+    }
+  }
+
+  begin(entry: StreamEntry): void {
+    this.#alive();
+    const stream: Stream = { ref: this.#nextRef++, key: keyOf(entry.stream), nextSeq: 0, fields: new Set() };
+    if (this.#streams.has(stream.key)) throw new TollgateError('TG_STORE_SEQUENCE', 'this stream has begun before');
+    this.#streams.set(stream.key, stream);
+    this.#builder.stream(stream.ref, entry);
+    this.#added();
+  }
+
+  append(entry: RecordEntry): void | Promise<void> {
+    this.#alive();
+    const stream = this.#stream(entry.stream);
+    if (stream === undefined || entry.seq !== stream.nextSeq) {
+      const wanted = stream === undefined ? 'a stream that has begun' : `record ${stream.nextSeq}`;
+      throw new TollgateError('TG_STORE_SEQUENCE', `record ${entry.seq} came, ${wanted} is awaited`);
+    }
+    stream.nextSeq++;
+    this.#builder.record(stream.ref, entry);
+    for (const name in entry.meter.fields) {
+      if (stream.fields.has(name)) continue;
+      stream.fields.add(name);
+      this.#builder.field(stream.ref, name);
+    }
+    this.#added();
+    if (this.#queue.length > MOST_WAITING_GROUPS) return new Promise((resolve) => this.#room.push(resolve));
+  }
+
+  leaf(leaf: Uint8Array): void {
+    this.#alive();
+    this.#builder.leaf(leaf);
+    this.#added();
+  }
+
+  async commit(): Promise<void> {
+    this.#alive();
+    this.#cut();
+    const newest = this.#queue.at(-1);
+    if (newest === undefined) return;
+    const durable = new Promise<void>((resolve, reject) => newest.waiters.push({ resolve, reject }));
+    this.#retry?.();
+    await durable;
+  }
+
+  async head(): Promise<Head> {
+    this.#alive();
+    return this.#head;
+  }
+
+  async checkpoint(size: number, note: string): Promise<void> {
+    await this.#call({ op: 'checkpoint', size, note });
+    this.#state('checkpoint-stored');
+  }
+
+  async proofs(size: number): Promise<readonly ProofMaterial[]> {
+    return (await this.#call({ op: 'proofs', size })) as ProofMaterial[];
+  }
+
+  async proof(material: ProofMaterial, payload: Uint8Array): Promise<void> {
+    await this.#call({ op: 'proof', material, payload });
+    this.#state('proof-stored');
+  }
+
+  async take(limit: number, pseudonym?: string): Promise<readonly OutboxRow[]> {
+    return (await this.#call({ op: 'take', limit, pseudonym })) as OutboxRow[];
+  }
+
+  async pubacked(ids: readonly number[]): Promise<void> {
+    await this.#call({ op: 'pubacked', ids });
+  }
+
+  async ack(ack: Ack): Promise<void> {
+    await this.#call({ op: 'ack', ack });
+    this.#retry?.();
+  }
+
+  async requeue(olderThanMs: number): Promise<number> {
+    return (await this.#call({ op: 'requeue', olderThanMs })) as number;
+  }
+
+  async resendSessions(pseudonym?: string): Promise<number> {
+    return (await this.#call({ op: 'resend', pseudonym })) as number;
+  }
+
+  async withdraw(agreement: string): Promise<number> {
+    await this.commit();
+    this.#known.add(agreement);
+    const { dropped, head } = (await this.#call({ op: 'withdraw', agreement })) as { dropped: number; head: Head };
+    this.#head = head;
+    return dropped;
+  }
+
+  async meter(): Promise<readonly MeterRow[]> {
+    return (await this.#call({ op: 'meter' })) as MeterRow[];
+  }
+
+  async recordsAbout(query: RecordQuery): Promise<readonly RecordInfo[]> {
+    return (await this.#call({ op: 'records', query })) as RecordInfo[];
+  }
+
+  ready(): Promise<void> {
+    return new Promise((resolve) => this.#readyWaiters.push(resolve));
+  }
+
+  async stats(): Promise<DurableStats> {
+    const stats = (await this.#call({ op: 'stats' })) as Omit<DurableStats, 'fault'>;
+    return { ...stats, fault: this.#fault?.code ?? null };
+  }
+
+  close(): Promise<void> {
+    this.#closing ??= this.#close();
+    return this.#closing;
+  }
+
+  async #close(): Promise<void> {
+    let lost: unknown = null;
+    await this.commit().catch((error: unknown) => {
+      lost = error;
+    });
+    if (this.#over === null) await this.#call({ op: 'close' });
+    this.#end(new TollgateError('TG_STORE_CLOSED', 'the store is closed'));
+    await this.#worker.terminate();
+    if (lost !== null) throw lost;
+  }
+
+  #stream(bytes: Uint8Array): Stream | undefined {
+    const key = keyOf(bytes);
+    if (this.#last?.key !== key) this.#last = this.#streams.get(key) ?? null;
+    return this.#last ?? undefined;
+  }
+
+  /** Something entered the open group. */
+  #added(): void {
+    const { groupCommitMs = GROUP_COMMIT_MS, groupCommitRecords = GROUP_COMMIT_RECORDS } = this.#options;
+    if (this.#builder.records >= groupCommitRecords || this.#builder.length >= GROUP_BYTES) this.#cut();
+    else this.#timer ??= setTimeout(() => this.#cut(), groupCommitMs);
+  }
+
+  /** Ends the open group; it waits for its turn. */
+  #cut(): void {
+    clearTimeout(this.#timer);
+    this.#timer = undefined;
+    if (this.#builder.entries === 0) return;
+    this.#queue.push({ group: this.#builder.take(this.#spare.pop()), waiters: [] });
+    if (!this.#draining) void this.#drain();
+  }
+
+  /** Writes the groups that wait, in order; one that finds no room is tried again until it does. */
+  async #drain(): Promise<void> {
+    this.#draining = true;
+    while (this.#queue.length > 0 && this.#over === null) {
+      const { group, waiters } = this.#queue[0]!;
+      const fault = await this.#write(group);
+      this.#fault = fault;
+      if (fault === null) {
+        this.#queue.shift();
+        for (const { resolve } of waiters) resolve();
+        if (this.#queue.length <= MOST_WAITING_GROUPS) for (const go of this.#room.splice(0)) go();
+      } else if (fault.code === 'TG_STORE_FULL' || fault.code === 'TG_STORE_KEY') {
+        for (const waiting of this.#queue) for (const { reject } of waiting.waiters.splice(0)) reject(fault);
+        await this.#pause();
+      } else this.#end(fault);
+    }
+    this.#draining = false;
+  }
+
+  /** One attempt. The group's buffer comes back either way. */
+  async #write(group: Group): Promise<TollgateError | null> {
+    try {
+      await this.#keys(group.agreements.filter((agreement) => !this.#known.has(agreement)));
+      const written = await this.#call({ op: 'group', group }, [group.bytes], (answer) => {
+        const back = answer.value as Group | undefined;
+        if (back !== undefined) group.bytes = back.bytes;
+      });
+      const { head, bytes } = written as { head: Head; bytes: ArrayBuffer };
+      this.#head = head;
+      if (this.#spare.length === 0) this.#spare.push(bytes);
+      this.#committed(group);
+      return null;
+    } catch (error) {
+      if (error instanceof TollgateError) return error;
+      return new TollgateError('TG_STORE_IO', error instanceof Error ? error.message : String(error), { cause: error });
+    }
+  }
+
+  #committed({ sessions }: Group): void {
+    this.#state('transaction-begun');
+    this.#state('rows-written');
+    this.#state('transaction-committed');
+    for (let i = 0; i < sessions; i++) this.#state('session-stored');
+    this.#state('committed');
+  }
+
+  async #keys(agreements: readonly string[]): Promise<unknown> {
+    const keys: [string, Uint8Array | null][] = [];
+    for (const agreement of agreements) {
+      const key = await this.#options.spoolKeys(agreement).catch((error: unknown) => {
+        throw new TollgateError('TG_STORE_KEY', 'the trust anchor gave no spool key', { cause: error });
+      });
+      keys.push([agreement, key]);
+    }
+    if (keys.length === 0 && this.#known.size > 0) return null;
+    const head = await this.#call({ op: 'keys', keys });
+    for (const [agreement] of keys) this.#known.add(agreement);
+    return head;
+  }
+
+  #pause(): Promise<void> {
+    return new Promise((resolve) => {
+      const timer = setTimeout(() => this.#retry?.(), RETRY_MS);
+      this.#retry = () => {
+        clearTimeout(timer);
+        this.#retry = null;
+        resolve();
+      };
+    });
+  }
+
+  #call(request: Request, transfer: ArrayBuffer[] = [], failed?: (answer: Answer) => void): Promise<unknown> {
+    if (this.#over !== null) return Promise.reject(this.#over);
+    const id = this.#nextCall++;
+    return new Promise((resolve, reject) => {
+      const rejected = (error: unknown) => reject(error);
+      this.#calls.set(id, { resolve, reject: rejected });
+      if (failed !== undefined) this.#failures.set(id, failed);
+      this.#worker.postMessage({ id, request }, transfer);
+    });
+  }
+
+  readonly #failures = new Map<number, (answer: Answer) => void>();
+
+  #answered(answer: Answer): void {
+    const call = this.#calls.get(answer.id);
+    const failed = this.#failures.get(answer.id);
+    this.#calls.delete(answer.id);
+    this.#failures.delete(answer.id);
+    if (answer.error === undefined) call?.resolve(answer.value);
+    else {
+      failed?.(answer);
+      call?.reject(this.#errorOf(answer.error));
+    }
+    if (answer.ready) for (const wake of this.#readyWaiters.splice(0)) wake();
+  }
+
+  #errorOf({ code, message }: { readonly code: ErrorCode | null; readonly message: string }): TollgateError {
+    const error = new TollgateError(code ?? 'TG_STORE_IO', message, { place: { file: this.#options.file } });
+    // A damaged file answers nothing more: what it still holds is for examination, not for writing on.
+    if (code === 'TG_STORE_CORRUPT') this.#end(error);
+    return error;
+  }
+
+  /** Nothing goes on from here; everything that waits hears why. */
+  #end(error: TollgateError): void {
+    if (this.#over !== null) return;
+    this.#over = error;
+    clearTimeout(this.#timer);
+    for (const { reject } of this.#calls.values()) reject(error);
+    for (const { waiters } of this.#queue.splice(0)) for (const { reject } of waiters) reject(error);
+    for (const go of this.#room.splice(0)) go();
+    this.#calls.clear();
+    this.#retry?.();
+  }
+
+  #alive(): void {
+    if (this.#over !== null) throw this.#over;
+  }
+
+  #state(state: ProtocolState): void {
+    const count = (this.#reached.get(state) ?? 0) + 1;
+    this.#reached.set(state, count);
+    this.#options.observe?.(state);
+    const { faultAt } = this.#options;
+    const ours = state === 'committed' || state === 'session-stored';
+    if (ours && faultAt?.state === state && faultAt.occurrence === count) process.kill(process.pid, 'SIGKILL');
+  }
+}
+
+const keyOf = (stream: Uint8Array) => Buffer.from(stream.buffer, stream.byteOffset, stream.length).toString('latin1');

@@ -1,0 +1,36 @@
+import type { ErrorCode } from '#contracts';
+import type { Ack, ProofMaterial, RecordQuery } from './contract.ts';
+import type { Group } from './group.ts';
+import type { WriterSettings } from './writer.ts';
+
+/** What crosses between the agent's thread and the writer's. */
+export type Request =
+  | { readonly op: 'open'; readonly settings: WriterSettings }
+  | { readonly op: 'keys'; readonly keys: readonly (readonly [string, Uint8Array | null])[] }
+  | { readonly op: 'group'; readonly group: Group }
+  | { readonly op: 'checkpoint'; readonly size: number; readonly note: string }
+  | { readonly op: 'proofs'; readonly size: number }
+  | { readonly op: 'proof'; readonly material: ProofMaterial; readonly payload: Uint8Array }
+  | { readonly op: 'take'; readonly limit: number; readonly pseudonym: string | undefined }
+  | { readonly op: 'pubacked'; readonly ids: readonly number[] }
+  | { readonly op: 'ack'; readonly ack: Ack }
+  | { readonly op: 'requeue'; readonly olderThanMs: number }
+  | { readonly op: 'resend'; readonly pseudonym: string | undefined }
+  | { readonly op: 'withdraw'; readonly agreement: string }
+  | { readonly op: 'stats' }
+  | { readonly op: 'meter' }
+  | { readonly op: 'records'; readonly query: RecordQuery }
+  | { readonly op: 'close' };
+
+export interface Message {
+  readonly id: number;
+  readonly request: Request;
+}
+
+export interface Answer {
+  readonly id: number;
+  readonly value?: unknown;
+  readonly error?: { readonly code: ErrorCode | null; readonly message: string };
+  /** A row became ready to send. */
+  readonly ready: boolean;
+}
