@@ -1,3 +1,7 @@
+/** What both ends share: every byte that leaves the unit, and the order in which it is hashed and signed. */
+export { type AckBody, type AckState, ackKeyId, openAck, signAck } from './ack.ts';
+export { open as openAead, seal as sealAead } from './aead.ts';
+export { CborFloat, type CborKey, CborSimple, type CborTag, type CborValue, decodeCbor, encodeCbor } from './cbor.ts';
 export {
   createRecordEncoder,
   type DecodedRecord,
@@ -8,3 +12,71 @@ export {
   MAX_ROWS,
   type RecordEncoder,
 } from './columns/index.ts';
+export {
+  ALG_EDDSA,
+  ALG_ES256,
+  openEncrypt0,
+  openMac0,
+  openSign1,
+  parseEncrypt0,
+  parseMac0,
+  parseSign1,
+  sign1,
+} from './cose.ts';
+export { sha256 } from './hash.ts';
+export {
+  ackLeaf,
+  bodyHash,
+  bootLeaf,
+  chainStart,
+  type DecisionBody,
+  type DocumentKind,
+  decisionBody,
+  decisionLeaf,
+  decodeLeaf,
+  documentLeaf,
+  encodeLeaf,
+  gapLeaf,
+  LEAF_ACK,
+  LEAF_BOOT,
+  LEAF_DECISION,
+  LEAF_DOCUMENT,
+  LEAF_GAP,
+  LEAF_RECORD,
+  LEAF_TIME_JUMP,
+  type Leaf,
+  type LeafTime,
+  leafHash,
+  nextChain,
+  type RecordLink,
+  recordLeaf,
+  recordLink,
+  timeJumpLeaf,
+} from './leaf.ts';
+export { decodeMeter, encodeMeter, type MeterRecord } from './meter.ts';
+export { decodeProof, type EvictedRecord, encodeProof, type Proof } from './proof.ts';
+export type { ColumnType, Schema, SchemaColumn, SchemaGroup, Table, TableColumn } from './schema.ts';
+export { decodeSchema, encodeSchema, schemaHash } from './schema-codec.ts';
+export {
+  acceptSession,
+  type Disclosure,
+  type OpenedRecord,
+  openSession,
+  peekSession,
+  type ReceiverSession,
+  type SealedRecord,
+  type SenderSession,
+  type SessionOptions,
+  type StreamName,
+} from './session.ts';
+export {
+  ackTopic,
+  documentTopic,
+  parseStreamTopic,
+  proofTopic,
+  recordTopic,
+  type StreamTopic,
+  sessionTopic,
+  statusTopic,
+  type TopicKind,
+} from './topics.ts';

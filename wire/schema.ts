@@ -26,7 +26,7 @@ export interface SchemaGroup {
 }
 
 export interface Schema {
-  readonly agreement: { readonly uid: string; /** SHA-256 of its bytes. */ readonly hash: Uint8Array };
+  readonly agreement: { readonly uid: string /** SHA-256 of its bytes. */; readonly hash: Uint8Array };
   readonly bootId: Uint8Array;
   /** UTC in ms = boottime in ms + this; null where unknown. */
   readonly utcOffsetMs: number | null;

@@ -34,4 +34,42 @@ export const RECEIVER_ERRORS = {
     cause: 'The store did not take what the uplink told it.',
     remedy: 'See the message; what was not acknowledged is sent again.',
   },
+  TG_RECEIVER_KEYS: {
+    cause: "A file of the receiver's key folder cannot be read or holds no key of the expected form.",
+    remedy:
+      'Check hpke.jwk, ack.jwk and units.json in the folder given with --keys (`tollgate enroll --local` writes them).',
+  },
+  TG_RECEIVER_STORE: {
+    cause: "The receiver's database cannot be opened or written.",
+    remedy: 'Check path, space and permissions; nothing was acknowledged that is not stored, the units send it again.',
+  },
+  TG_RECEIVER_OUTPUT: {
+    cause: "The receiver's output file cannot be written.",
+    remedy: 'Check path, space and permissions; nothing was acknowledged that is not written, the units send it again.',
+  },
+  TG_RECEIVER_SESSION: {
+    cause: 'A session is not signed by a unit of this receiver, is not for it, or contradicts one that is known.',
+    remedy: 'Check units.json; records of that stream stay unopened and are not acknowledged.',
+  },
+  TG_RECEIVER_ENVELOPE: {
+    cause: 'An envelope does not open under its session, or what is in it is no record of its schema.',
+    remedy: 'Somebody between unit and receiver changed or moved it; the unit sends the true one again.',
+  },
+  TG_RECEIVER_PROOF: {
+    cause: 'A proof does not hold: signature, inclusion or chain differ from what was opened.',
+    remedy: "Keep the receiver's store and the proof as evidence; the records stay opened, not proven.",
+  },
+  TG_RECEIVER_ROLLBACK: {
+    cause: 'A unit signed a ledger that is smaller than, or contradicts, one that it signed before.',
+    remedy:
+      'Its store was rolled back or it keeps two ledgers: keep both checkpoints as evidence and examine the unit.',
+  },
+  TG_RECEIVER_UNPROVEN: {
+    cause: 'Records were opened and no proof has covered them for three minutes.',
+    remedy: 'Check that the unit still runs and that the topic of proofs (…/p) reaches the receiver.',
+  },
+  TG_RECEIVER_OVERFLOW: {
+    cause: 'Messages came whose session is not known, more than are kept.',
+    remedy: 'Check that retained sessions (…/s) reach the receiver; what was dropped is sent again.',
+  },
 } as const satisfies Record<`TG_${string}`, ErrorEntry>;

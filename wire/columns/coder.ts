@@ -216,12 +216,12 @@ export function malformed(what: string): never {
 }
 
 /** How fast weights follow; short records want it fast. */
-const MIXER_RATE = 6;
+const MIXER_RATE = 14;
 const MIXER_SHIFT = 18;
 /** Keeps the sum of four products within 31 bits. */
 const WEIGHT_LIMIT = 7 * WEIGHT_ONE;
 
-const clampWeight = (w: number): number => (w > WEIGHT_LIMIT ? WEIGHT_LIMIT : w < -WEIGHT_LIMIT ? -WEIGHT_LIMIT : w);
+const clampWeight = (w: number): number => (w > WEIGHT_LIMIT ? WEIGHT_LIMIT : Math.max(w, -WEIGHT_LIMIT));
 
 /** Moves a counter towards the bit by 1 / (count + 1.5). */
 function learn(state: number, bit: number): number {

@@ -1,7 +1,7 @@
 import type { Schema, Table } from '../schema.ts';
 import { refuse } from './cells.ts';
 import { malformed } from './coder.ts';
-import { decodeOuter, encodeOuter } from './outer.ts';
+import { decodeOuter, encodeOuter, HASH_BYTES } from './outer.ts';
 import { RecordCodec } from './record.ts';
 
 export { MAX_CELLS, MAX_RECORD_BYTES, MAX_ROWS } from './record.ts';
@@ -25,10 +25,29 @@ export function createRecordEncoder(schema: Schema): RecordEncoder {
   const codec = new RecordCodec(schema);
   return {
     encode(schemaHash8, t0Ms, tables) {
-      if (schemaHash8.length !== 8) refuse(`the hash of the schema has ${schemaHash8.length} bytes, not 8`);
+      if (schemaHash8.length !== HASH_BYTES) {
+        refuse(`the hash of the schema has ${schemaHash8.length} bytes, not ${HASH_BYTES}`);
+      }
       if (!Number.isSafeInteger(t0Ms) || t0Ms < 0) refuse('the start of the record is not a whole ms from 0');
       const { bytes, samples } = codec.write(t0Ms, tables);
       return encodeOuter({ schemaHash8, t0Ms, columns: bytes, samples });
+    },
+  };
+}
+
+/** Reads the records of one stream; as `RecordEncoder`, each record stands alone. */
+export interface RecordDecoder {
+  decode(bytes: Uint8Array): DecodedRecord;
+}
+
+export function createRecordDecoder(schema: Schema): RecordDecoder {
+  const codec = new RecordCodec(schema);
+  return {
+    decode(bytes) {
+      const { schemaHash8, t0Ms, columns, samples } = decodeOuter(bytes);
+      const record = codec.read(t0Ms, columns);
+      if (record.samples !== samples) malformed(`the record says ${samples} samples and holds ${record.samples}`);
+      return { schemaHash8, t0Ms, tables: record.tables, samples };
     },
   };
 }
@@ -59,8 +78,5 @@ export function encodeRecord(
  * @throws TG_WIRE_RECORD_TOO_LARGE
  */
 export function decodeRecord(schema: Schema, bytes: Uint8Array): DecodedRecord {
-  const { schemaHash8, t0Ms, columns, samples } = decodeOuter(bytes);
-  const record = new RecordCodec(schema).read(t0Ms, columns);
-  if (record.samples !== samples) malformed(`the record says ${samples} samples and holds ${record.samples}`);
-  return { schemaHash8, t0Ms, tables: record.tables, samples };
+  return createRecordDecoder(schema).decode(bytes);
 }

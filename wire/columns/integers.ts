@@ -1,7 +1,6 @@
 import { type BitCoder, malformed } from './coder.ts';
 import { codeNumber, codeSigned, codeTree, HEAD, TREE } from './head.ts';
-import { codeResidual, startModel } from './residuals.ts';
-import { five, three } from './times.ts';
+import { codeResidual, five, startModel, three } from './residuals.ts';
 
 /** Predictors of a whole number from what came before it. */
 export const PREDICTOR = { last: 0, line: 1, half: 2, average: 3 } as const;
@@ -227,10 +226,10 @@ export function codeInteger(
     const r = codeResidual(
       coder,
       values[i]! - base - guess,
-      e > 17 ? 17 : e,
+      Math.min(e, 17),
       five(r1) * 3 + three(r2),
       five(beside[i]!) * 3 + three(beside2[i]!),
-      (run < 5 ? run : 5) * 3 + (run < lastRun ? 0 : run === lastRun ? 1 : 2),
+      Math.min(run, 5) * 3 + (run < lastRun ? 0 : run === lastRun ? 1 : 2),
     );
     const s = guess + r;
     values[i] = inRange(base + s);
@@ -242,7 +241,7 @@ export function codeInteger(
       run = 0;
     }
     const size = r < 0 ? -r : r;
-    energy += ((size > 4095 ? 4095 : size) * 16 - energy) >> 2;
+    energy += (Math.min(size, 4095) * 16 - energy) >> 2;
     average += s - (average >> 2);
     r2 = r1;
     r1 = r;
@@ -251,6 +250,7 @@ export function codeInteger(
   }
 }
 
+/** What the running size of residuals (1/16) starts from, by level. */
 const START_ENERGY = [0, 2, 6, 10, 16, 40, 120, 600];
 
 /** Whole numbers of a column stay within ± 2^27, so that no sum of three leaves 31 bits. */

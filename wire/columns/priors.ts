@@ -22,7 +22,7 @@ function counters(table: string, size: number): Int32Array {
       continue;
     }
     const odds = ((byte >> 3) - 16) * PRIOR_STEP;
-    out[at++] = counter(SQUASH[(odds < -2047 ? -2047 : odds) + 2048]! << 7, PRIOR_COUNTS[byte & 7]!);
+    out[at++] = counter(SQUASH[Math.max(odds, -2047) + 2048]! << 7, PRIOR_COUNTS[byte & 7]!);
   }
   return out;
 }

@@ -50,13 +50,18 @@ export function codeResidual(coder: BitCoder, r: number, c0: number, c1: number,
   }
   let out = 1;
   if (k >= 1) {
-    const node = 21 + (k < 9 ? k : 9);
+    const node = 21 + Math.min(k, 9);
     out = 2 | coder.bit((m >>> (k - 1)) & 1, node, s0 + node, s1 + node, s2 + node, s3 + node);
   }
   if (k >= 2) {
-    const node = 29 + (k < 10 ? k : 10);
+    const node = 29 + Math.min(k, 10);
     out = (out << 1) | coder.bit((m >>> (k - 2)) & 1, node, s0 + node, s1 + node, s2 + node, s3 + node);
   }
   if (k >= 3) out = (out << (k - 2)) | coder.plain(m, k - 2);
   return negative === 1 ? -out : out;
 }
+
+/** A residual in five classes for a context: −2 or less, −1, 0, 1, 2 or more. */
+export const five = (r: number): number => (r <= -2 ? 0 : r >= 2 ? 4 : r + 2);
+/** Its sign. */
+export const three = (r: number): number => (r < 0 ? 0 : r > 0 ? 2 : 1);

@@ -1,8 +1,8 @@
 import { type BitCoder, malformed } from './coder.ts';
 import { codeNumber, codeSigned, codeTree, HEAD, TREE } from './head.ts';
-import { codeResidual, startModel } from './residuals.ts';
+import { codeResidual, five, startModel, three } from './residuals.ts';
 
-/** Periods that buses use, ms; the first sixteen numbers of a choice, anything else is the last one and a number. */
+/** Periods that buses use, ms; by their number; number 15 is followed by the period itself. */
 const PERIODS = [1000, 100, 50, 20, 10, 5, 25, 40, 200, 250, 500, 30, 1, 2, 0];
 /** Times are kept in 1/256 ms while they are predicted. */
 const FINE = 256;
@@ -66,7 +66,7 @@ class TimePredictor {
   ticksTo(time: number): number {
     if (this.plan.period === 0) return 0;
     const ticks = Math.floor((time * FINE + FINE / 2 - this.phase) / this.step + 0.5);
-    return ticks < 0 ? 0 : ticks;
+    return Math.max(ticks, 0);
   }
 
   advance(ticks: number): void {
@@ -100,13 +100,17 @@ class TimePredictor {
 
 /** The offset to another group moves by 1/8 of the error. */
 const OFFSET_RATE = 8;
+/** The line moves by 1/8 of the error, its slope by 1/256 of it a tick. */
 const PHASE_RATE = 8;
 const STEP_RATE = 256;
+/** Errors are kept within ± 16 ms: contexts see less. */
+const ERROR_LIMIT = 4096;
 /** Beyond two ms the sender's clock jumped: start again from the time that came. */
 const RESYNC = 2 * FINE;
 
 const predictor = new TimePredictor();
 
+/** About what the times cost under a plan, bits. */
 function run(column: TimeColumn, plan: TimePlan, other: TimeColumn | null): number {
   const { times, rows } = column;
   predictor.start(plan, times[0]!, other);
@@ -122,6 +126,7 @@ function run(column: TimeColumn, plan: TimePlan, other: TimeColumn | null): numb
   return cost;
 }
 
+/** Reused from group to group. */
 const plan: TimePlan = { period: 0, ticks: 0, reference: 0 };
 const trial: TimePlan = { period: 0, ticks: 0, reference: 0 };
 
@@ -173,7 +178,7 @@ export function growTimes(column: TimeColumn, rows: number): void {
   column.errors = new Int32Array(column.times.length);
 }
 
-/** Writes or reads the times of group `index`; `span` is the usual length of this record, ms. */
+/** Writes or reads the times of group `index`; `span` is the length of the record, ms, `limit` the most rows it takes. */
 export function codeTimes(
   coder: BitCoder,
   columns: readonly TimeColumn[],
@@ -231,24 +236,21 @@ export function codeTimes(
     const c2 = 32 - Math.clz32(energy);
     let c3 = 17;
     if (other !== null) c3 = Math.max(0, Math.min(16, (other.errors[predictor.near]! >> 5) + 8));
-    const r = codeResidual(coder, times[i]! - base, fraction, c1, c2 > 17 ? 17 : c2, c3);
+    const r = codeResidual(coder, times[i]! - base, fraction, c1, Math.min(c2, 17), c3);
     times[i] = inRange(base + r);
     if (times[i]! < times[i - 1]!) malformed('times run backwards');
-    errors[i] = predictor.learn(base + r);
+    errors[i] = Math.max(-ERROR_LIMIT, Math.min(ERROR_LIMIT, predictor.learn(base + r)));
     const size = r < 0 ? -r : r;
-    energy += ((size > 4095 ? 4095 : size) * 16 - energy) >> 2;
+    energy += (Math.min(size, 4095) * 16 - energy) >> 2;
     r2 = r1;
     r1 = r;
   }
 }
 
-/** Times lie within 2^30 ms (twelve days) of the record's start. */
-export const TIME_LIMIT = 2 ** 30;
+/** Times lie within 2^28 ms (three days) of the record's start, so that no step between them leaves 31 bits. */
+export const TIME_LIMIT = 2 ** 28;
 
 function inRange(time: number): number {
   if (time > TIME_LIMIT || time < -TIME_LIMIT) malformed('a time lies outside its range');
   return time;
 }
-
-export const five = (r: number): number => (r <= -2 ? 0 : r >= 2 ? 4 : r + 2);
-export const three = (r: number): number => (r < 0 ? 0 : r > 0 ? 2 : 1);
