@@ -1,7 +1,7 @@
 import { TollgateError } from '#contracts';
 import { equalBytes, toBase64 } from './bytes.ts';
 import { type Checkpoint, parseCheckpoint, verifyCheckpoint } from './checkpoint.ts';
-import { chainNext, chainStart, type LeafView, readLeaf } from './leaf.ts';
+import { chainNext, chainStart, LEAF_KINDS, type LeafView, readLeaf } from './leaf.ts';
 import { wrongRanges } from './locate.ts';
 import { HASH_BYTES, type TreeHasher, treeHasher } from './merkle.ts';
 import type { VerifierCrypto, VerifierKey } from './note.ts';
@@ -52,6 +52,8 @@ export interface Audit {
   readonly checkpoints: { readonly total: number; readonly agreed: number };
   readonly records: number;
   readonly streams: number;
+  /** Leaves by kind; `kind N` where this version has no name for it. */
+  readonly kinds: Readonly<Record<string, number>>;
 }
 
 export interface AuditOptions {
@@ -123,7 +125,14 @@ export async function auditLedger(
     checkpoints: { total: source.checkpoints.length + source.outside.length, agreed: agreed.length },
     records: walk.records,
     streams: walk.streams,
+    kinds: walk.kinds,
   };
+}
+
+/** One more leaf of this kind. */
+export function countKind(kinds: Record<string, number>, kind: number): void {
+  const name = LEAF_KINDS[kind] ?? `kind ${kind}`;
+  kinds[name] = (kinds[name] ?? 0) + 1;
 }
 
 /** Readable checkpoints with a good signature, smallest first; the others become findings. */
@@ -170,6 +179,7 @@ interface Walk {
   readonly chain: Finding[];
   readonly records: number;
   readonly streams: number;
+  readonly kinds: Readonly<Record<string, number>>;
 }
 
 function walkLeaves(
@@ -185,6 +195,7 @@ function walkLeaves(
   const nodes: (Finding & { level: number })[] = [];
   const form: Finding[] = [];
   const chains = new Chains(crypto);
+  const kinds: Record<string, number> = {};
   let next = 0;
   const compareHeads = () => {
     for (; next < heads.length && heads[next]!.size === range.size; next++) {
@@ -210,14 +221,17 @@ function walkLeaves(
     compareHeads();
     if (leaf !== null) {
       const view = tryRead(leaf);
-      if (view instanceof TollgateError)
+      if (view instanceof TollgateError) {
         form.push({ kind: 'form', from: i, to: i + 1, message: `leaf ${i}: ${view.message}` });
-      else chains.follow(i, view);
+      } else {
+        chains.follow(i, view);
+        countKind(kinds, view.kind);
+      }
     }
     if (i % PROGRESS_LEAVES === 0) options.progress?.(i);
   }
   const { findings: chain, records, streams } = chains;
-  return { range, hashes, missing, nodes, form, chain, records, streams };
+  return { range, hashes, missing, nodes, form, chain, records, streams, kinds };
 }
 
 function tryRead(leaf: Uint8Array): LeafView | TollgateError {

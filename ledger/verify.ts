@@ -1,5 +1,5 @@
 import { TollgateError } from '#contracts';
-import { type Audit, type AuditOptions, auditLedger, type Finding } from './audit.ts';
+import { type Audit, type AuditOptions, auditLedger, countKind, type Finding } from './audit.ts';
 import { equalBytes } from './bytes.ts';
 import { type Checkpoint, parseCheckpoint, verifyCheckpoint } from './checkpoint.ts';
 import { type LedgerExport, largestCheckpoint, leafHashHolds, nodesOfLeafHashes } from './export.ts';
@@ -125,6 +125,7 @@ async function verifyPartial(
     else findings.push(atNoLeaf('checkpoint', `checkpoint of ${size} leaves: ${problem}`));
   }
   let records = 0;
+  const kinds: Record<string, number> = {};
   const streams = new Set<string>();
   for (const leaf of exported.leaves) {
     const { index, data, path } = leaf;
@@ -134,9 +135,10 @@ async function verifyPartial(
     else if (signed === null || !verifyInclusion(hasher, index, signed.size, leaf.hash, path ?? [], signed.root)) {
       at('proof', `leaf ${index} is not proved to be among the leaves that were signed`);
     } else if (view instanceof TollgateError) at('form', `leaf ${index}: ${view.message}`);
-    else if (view.record !== null) {
-      records++;
-      streams.add(view.record.stream.join());
+    else {
+      countKind(kinds, view.kind);
+      if (view.record !== null) records++;
+      if (view.record !== null) streams.add(view.record.stream.join());
     }
   }
   for (const note of outside) {
@@ -156,6 +158,7 @@ async function verifyPartial(
     checkpoints: { total: exported.checkpoints.length, agreed },
     records,
     streams: streams.size,
+    kinds,
   };
 }
 

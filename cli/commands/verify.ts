@@ -132,10 +132,15 @@ function report(
     return audit.ok ? 0 : 1;
   }
   const unsigned = audit.leaves - audit.signedSize;
+  const kinds = Object.entries(audit.kinds)
+    .sort(([, a], [, b]) => b - a)
+    .map(([kind, leaves]) => `${count(leaves)} ${kind}`)
+    .join(', ');
   io.out(`${file}\n`);
   io.out(
     table([
-      ['leaves', `${count(audit.leaves)} (${count(audit.records)} records of ${count(audit.streams)} streams)`],
+      ['leaves', `${count(audit.leaves)}${kinds === '' ? '' : `: ${kinds}`}`],
+      ['streams', count(audit.streams)],
       ['root', root],
       ['checkpoints', `${count(audit.checkpoints.agreed)} of ${count(audit.checkpoints.total)} agree and are signed`],
       [

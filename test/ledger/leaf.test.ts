@@ -1,7 +1,8 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { TollgateError } from '#contracts';
-import { readLeaf } from '#ledger';
+import { bodyHash, chainNext, chainStart, nodeCrypto, readLeaf, sha256Tree } from '#ledger';
+import * as wire from '#wire/leaf';
 import { BOOT, cbor, leafOf, recordLeaves, streamId } from './logs.ts';
 
 const errorOf = (bytes: Uint8Array): string => {
@@ -40,6 +41,39 @@ describe('a leaf', () => {
       }),
       { seed: 2 },
     );
+  });
+
+  it('reads and hashes as `wire/` writes and hashes it', () => {
+    const bytes = (length: number) => fc.uint8Array({ minLength: length, maxLength: length });
+    const link = fc.record({
+      bootId: bytes(8),
+      boottimeMs: fc.maxSafeNat(),
+      utcMs: fc.option(fc.maxSafeInteger()),
+      bodyHash: bytes(32),
+      stream: bytes(8),
+      seq: fc.maxSafeNat(),
+      agreementTag: bytes(8),
+      chain: bytes(32),
+    });
+    const { sha256 } = nodeCrypto;
+    const hex = (value: Uint8Array) => Buffer.from(value).toString('hex');
+    fc.assert(
+      fc.property(link, ({ stream, seq, agreementTag, chain, ...rest }) => {
+        const leaf = wire.recordLeaf({ ...rest, stream, seq, agreementTag, chain });
+        expect(readLeaf(leaf)).toEqual({
+          ...rest,
+          kind: wire.LEAF_RECORD,
+          record: { stream, seq, agreementTag, chain },
+        });
+        expect(hex(sha256Tree.leaf(leaf))).toBe(hex(wire.leafHash(leaf)));
+        expect(hex(bodyHash(stream, chain, sha256))).toBe(hex(wire.bodyHash(stream, chain)));
+        expect(hex(chainStart(stream, sha256))).toBe(hex(wire.chainStart(stream)));
+        expect(hex(chainNext(chain, rest.bodyHash, sha256))).toBe(hex(wire.nextChain(chain, rest.bodyHash)));
+      }),
+      { seed: 4 },
+    );
+    const time = { bootId: BOOT, boottimeMs: 1, utcMs: null };
+    expect(readLeaf(wire.bootLeaf(time, '0.1.0'))).toMatchObject({ kind: wire.LEAF_BOOT, record: null, utcMs: null });
   });
 
   it('is refused with the byte when it is not the deterministic CBOR of a leaf', () => {

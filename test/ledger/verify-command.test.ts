@@ -64,7 +64,8 @@ describe('tollgate verify on an export', () => {
     const file = put('export.jsonl', [...exportWhole(ledger)].join(''));
     const { code, out } = await verify(file, '--key', KEY);
     expect(code).toBe(0);
-    expect(out).toContain('leaves       37 (36 records of 2 streams)');
+    expect(out).toContain('leaves       37: 36 record, 1 boot');
+    expect(out).toContain('streams      2');
     expect(out).toContain('checkpoints  2 of 2 agree and are signed');
     expect(out).toMatch(/\nVERIFIED\n$/);
     expect(out).not.toContain('note:');

@@ -61,6 +61,7 @@ describe('an export of a whole ledger', () => {
       checkpoints: { total: 5, agreed: 5 },
       records: 36,
       streams: 2,
+      kinds: { boot: 1, record: 36 },
     });
   });
 
