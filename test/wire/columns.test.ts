@@ -176,6 +176,24 @@ describe('a record', () => {
     expect(encoder.encode(HASH, 0, make(3))).toEqual(alone);
   });
 
+  it('is these bytes, as long as the format and its trained tables stand', () => {
+    const times = [60_003, 60_013, 60_024, 60_033, 60_043];
+    const put = [
+      table(times, cells([500, 503, 505, 508, 512]), cells([2.5, 0, 1 / 3, 2, 0.1], [1, 0, 1, 1, 1])),
+      table([60_500], { ...cells([-2]), low: Float64Array.of(7) }),
+    ];
+    const bytes = roundTrip(schema(['int', 'float64'], ['wide']), 60_000, put);
+    expect(Buffer.from(bytes).toString('hex')).toBe(
+      '850148010203040506070819ea60581dd838200a06b49df44d51aa2493eb8193f16a4ab5d896890148f7d57ccf0a',
+    );
+  });
+
+  it('keeps times at the ends of what a record spans', () => {
+    const far = 2 ** 28;
+    roundTrip(schema([]), far, [table([0, 0, far, 2 * far])]);
+    roundTrip(schema([], []), far, [table([0, 2 * far]), table([0, 1, far, 2 * far, 2 * far])]);
+  });
+
   it('leaves the tables that it is given as they were', () => {
     const put = [table([0, 5, 9], cells([1.5, Number.NaN, 7], [1, 0, 1]))];
     const copy = structuredClone(put);
