@@ -9,7 +9,7 @@ import { command } from '#cli/commands/verify';
 import { TollgateError } from '#contracts';
 import { exportPartial, exportWhole, formatReceipt, formatVerifierKey, inclusionProof, sha256Tree } from '#ledger';
 import { enrolment, jwkFromSeed } from '#trust';
-import { testLedger, testSigner } from './logs.ts';
+import { dice, testLedger, testSigner } from './logs.ts';
 
 const SIZE = 37;
 const KEY = formatVerifierKey(testSigner().key);
@@ -164,6 +164,24 @@ describe('tollgate verify on a database', () => {
     const enrolled = enrolment({ recipients: ['did:web:a.example'], random });
     const units = enrolled.find(({ path }) => path === 'recipient/units.json')!.text;
     expect((await verify(file, '--keys', put('other.json', units))).code).toBe(0);
+  });
+
+  it('with bytes changed anywhere ends in an answer or a typed error, and says yes only to the same ledger', async () => {
+    const good = await database('ledger.db');
+    const before = readFileSync(good);
+    const { out: whole } = await verify(good, '--key', KEY, '--json');
+    const roll = dice(41);
+    for (let i = 0; i < 150; i++) {
+      const bytes = Buffer.from(before);
+      for (let changes = roll(3); changes >= 0; changes--) bytes[roll(bytes.length)] = roll(256);
+      writeFileSync(good, bytes);
+      try {
+        const { code, out } = await verify(good, '--key', KEY, '--json');
+        if (code === 0) expect(JSON.parse(out)).toEqual(JSON.parse(whole));
+      } catch (error) {
+        expect(error).toBeInstanceOf(TollgateError);
+      }
+    }
   });
 
   it('leaves the database as it was', async () => {
