@@ -39,15 +39,18 @@ export interface Decoder {
 }
 
 export interface DecoderInput {
-  /** Index of the source; frames of another channel count as unknown. */
+  /** Index of the source. */
   readonly channel: number;
   readonly database: Database;
   /** What is decoded; nothing else is in the module or its memory. */
   readonly signals: readonly SignalInfo[];
   /** Frames that are copied into the module at once. */
   readonly maxFrames?: number;
-  /** Decodes the frames of every channel (a log of several interfaces and one database). */
-  readonly everyChannel?: boolean;
+  /**
+   * For batches that mix channels: frames of another channel count as unknown. Otherwise the caller routes batches by
+   * their source, and the channel byte is not looked at.
+   */
+  readonly matchChannel?: boolean;
 }
 
 /** 24 or 80 KiB of input stay in the second-level cache beside the rows. */
@@ -75,7 +78,7 @@ export function createDecoder(input: DecoderInput): Decoder {
     throw new TollgateError('TG_DECODER_SIGNAL', `${plan.messages.length} messages are more than a decoder takes`);
   }
   const maxFrames = input.maxFrames ?? DEFAULT_MAX_FRAMES;
-  const channel = input.everyChannel === true ? null : input.channel;
+  const channel = input.matchChannel === true ? input.channel : null;
   return new WasmDecoder(platform, plan.rows, emitModule(plan, { maxFrames, channel }), maxFrames);
 }
 

@@ -1,4 +1,5 @@
 /** CAN and CAN FD frames to signals and back, compiled from a DBC and from exactly the signals that are wanted. */
+export { type CandumpOptions, CandumpParser } from './candump/parser.ts';
 export { createDecoder, type Decoder, type DecoderInput, type Rows } from './decoder.ts';
 export { createInterpreter } from './interpret.ts';
 export {

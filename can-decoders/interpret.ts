@@ -21,7 +21,7 @@ import { type DecodePlan, decodePlan, type MessagePlan, type PlanCell, type Plan
 export function createInterpreter(input: DecoderInput): Decoder {
   return new Interpreter(
     decodePlan(input.database, input.channel, input.signals),
-    input.everyChannel === true ? null : input.channel,
+    input.matchChannel === true ? input.channel : null,
   );
 }
 

@@ -168,7 +168,16 @@ describe('ids', () => {
       { id: 0x123, data },
       { id: 0x123, data, channel: 1 },
     ];
-    expect(rowsOf(decoderOf(db), frames).counts).toEqual({ rows: 1, unknown: 2, ignored: 2, short: 0 });
+    expect(rowsOf(decoderOf(db), frames).counts).toEqual({ rows: 2, unknown: 1, ignored: 2, short: 0 });
+  });
+
+  it('of another channel are unknown where a batch mixes channels', () => {
+    const decoder = createDecoder({ channel: 1, database: db, signals: signalInfos(db, 1), matchChannel: true });
+    const { counts } = rowsOf(decoder, [
+      { id: 0x123, data },
+      { id: 0x123, data, channel: 1 },
+    ]);
+    expect(counts).toEqual({ rows: 1, unknown: 1, ignored: 0, short: 0 });
   });
 
   it('are found when there are more than a perfect hash holds', () => {
