@@ -3,6 +3,7 @@ export { type AckBody, type AckState, ackKeyId, openAck, signAck } from './ack.t
 export { open as openAead, seal as sealAead } from './aead.ts';
 export { CborFloat, type CborKey, CborSimple, type CborTag, type CborValue, decodeCbor, encodeCbor } from './cbor.ts';
 export {
+  createRecordDecoder,
   createRecordEncoder,
   type DecodedRecord,
   decodeRecord,
@@ -10,6 +11,7 @@ export {
   MAX_CELLS,
   MAX_RECORD_BYTES,
   MAX_ROWS,
+  type RecordDecoder,
   type RecordEncoder,
 } from './columns/index.ts';
 export {

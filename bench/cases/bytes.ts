@@ -5,7 +5,7 @@ import { createRecordDecoder, createRecordEncoder } from '#wire/columns/index';
 import { type Cut, cut, decimate, pick, schemaOf } from './wire-baseline/campaign.ts';
 import { type DriveColumn, readDrive } from './wire-baseline/drive.ts';
 import { FleetWiseEncoder, json, snappy } from './wire-baseline/fleetwise.ts';
-import { envelopeBytes, onTheWire, proofShare, sessionShare } from './wire-baseline/overhead.ts';
+import { onTheWire, openBenchSession, proofShare } from './wire-baseline/overhead.ts';
 import { syntheticDrive } from './wire-baseline/synthetic.ts';
 
 export const name = 'bytes';
@@ -36,14 +36,18 @@ function round(value: number): number {
   return Number(value.toPrecision(4));
 }
 
-/** Seals nothing: counts what `payload` bytes cost on the wire, a record and a sample. */
-function ours(sizes: readonly number[], samples: number, seconds: number, alias: boolean, session: number): Sent {
+/** Sizes of records, bare and sealed. */
+interface Sizes {
+  readonly records: readonly number[];
+  readonly sealed: readonly number[];
+}
+
+function ours({ records, sealed }: Sizes, samples: number, seconds: number, alias: boolean, session: number): Sent {
   const sent: Sent = { payload: 0, envelope: 0, proof: 0, session: 0, mqtt: 0, tls: 0, total: 0 };
-  sizes.forEach((payload, seq) => {
-    const envelope = envelopeBytes(payload, seq);
-    const { mqtt, tls } = onTheWire(payload + envelope, alias);
+  records.forEach((payload, seq) => {
+    const { mqtt, tls } = onTheWire(sealed[seq]!, alias);
     sent.payload += payload;
-    sent.envelope += envelope;
+    sent.envelope += sealed[seq]! - payload;
     sent.mqtt += mqtt;
     sent.tls += tls;
     sent.proof += proofShare(seconds, alias);
@@ -104,7 +108,7 @@ function nanosecondsPer(samples: number, act: () => void): number {
   return Math.round(times.sort((a, b) => a - b)[PASSES >> 1]!);
 }
 
-function measure(drive: readonly DriveColumn[], recordMs: number, fromMs: number, toMs: number): object {
+async function measure(drive: readonly DriveColumn[], recordMs: number, fromMs: number, toMs: number): Promise<object> {
   const schema = schemaOf(drive);
   const cuts = cut(drive, recordMs, fromMs, toMs);
   const samples = cuts.reduce((sum, one) => sum + one.samples, 0);
@@ -123,10 +127,12 @@ function measure(drive: readonly DriveColumn[], recordMs: number, fromMs: number
   const seconds = recordMs / 1000;
   const packed = cuts.map((one) => snappy(fleetWise.encode(drive, one, recordMs)).length);
   const text = cuts.map((one) => Buffer.byteLength(json(drive, one)));
-  const sizes = records.map(({ length }) => length);
-  const session = sessionShare(schema, seconds);
+  const session = await openBenchSession(schema);
+  const sealed: number[] = [];
+  for (const [seq, bytes] of records.entries()) sealed.push(await session.seal(seq, bytes));
+  const sizes = { records: records.map(({ length }) => length), sealed };
   const compare = (alias: boolean): object => {
-    const tollgate = ours(sizes, samples, seconds, alias, session);
+    const tollgate = ours(sizes, samples, seconds, alias, session.share(seconds));
     const protobufSnappy = theirs(packed, samples, alias);
     const jsonText = theirs(text, samples, alias);
     return {
@@ -165,19 +171,19 @@ function choose(drive: readonly DriveColumn[], names: readonly string[], count: 
   return pick(drive, all.slice(0, count));
 }
 
-function campaigns(drive: readonly DriveColumn[], fromMs: number, toMs: number): object {
-  const ubi = decimate(choose(drive, UBI, UBI.length), 100);
-  const state = decimate(choose(drive, STATE, STATE.length), 1000);
+async function campaigns(drive: readonly DriveColumn[], fromMs: number, toMs: number): Promise<object> {
   const cases: [string, readonly DriveColumn[]][] = [
     ['native', drive],
-    ['ubi5at10Hz', ubi],
-    ['state10at1Hz', state],
+    ['ubi5at10Hz', decimate(choose(drive, UBI, UBI.length), 100)],
+    ['state10at1Hz', decimate(choose(drive, STATE, STATE.length), 1000)],
   ];
-  return Object.fromEntries(
-    cases.flatMap(([title, columns]) =>
-      [1000, 10_000].map((recordMs) => [`${title}_${recordMs / 1000}s`, measure(columns, recordMs, fromMs, toMs)]),
-    ),
-  );
+  const result: Record<string, object> = {};
+  for (const [title, columns] of cases) {
+    for (const recordMs of [1000, 10_000]) {
+      result[`${title}_${recordMs / 1000}s`] = await measure(columns, recordMs, fromMs, toMs);
+    }
+  }
+  return result;
 }
 
 const endMs = (drive: readonly DriveColumn[]): number =>
@@ -201,8 +207,8 @@ export async function run(args: string[]): Promise<object> {
   if (own || (existsSync(log) && existsSync(dbc))) {
     const drive = readDrive(log, dbc);
     const fromMs = Number(values.from ?? 0) * 1000;
-    result.log = campaigns(drive, fromMs, endMs(drive));
+    result.log = await campaigns(drive, fromMs, endMs(drive));
   } else result.log = `skipped: there is no ${log}`;
-  result.generated = campaigns(syntheticDrive(UNSEEN_SEED, 60), 0, 60_000);
+  result.generated = await campaigns(syntheticDrive(UNSEEN_SEED, 60), 0, 60_000);
   return result;
 }

@@ -1,62 +1,67 @@
-import type { Schema } from '#wire/schema';
+import { createHash, generateKeyPairSync, sign } from 'node:crypto';
+import { encodeProof, openSession, proofTopic, recordTopic, type Schema, sessionTopic } from '#wire';
 
-// What a record costs beside itself, in bytes, each part by its standard. Lengths only: nothing is sealed here.
+// What a record costs beside itself, in bytes: envelope, session and proof by the project's own encoders, the headers of
+// MQTT 5 and TLS 1.3 by count.
 
 /** TLS 1.3 (RFC 8446 §5.2): header 5, content type 1, tag 16; a record holds at most 2^14. */
-export const TLS_RECORD = 22;
+const TLS_RECORD = 22;
 const TLS_CONTENT = 16_384;
-/** `v1/{tenant}/{pseudonym}/tx/{stream}`: tenant `t1`, pseudonym 22 and stream 11 characters of base64url. */
-export const TOPIC = `v1/t1/${'p'.repeat(22)}/tx/${'s'.repeat(11)}`;
-/** Poly1305. */
-const TAG = 16;
-const SHA256 = 32;
 const PUBLISH_EVERY_S = 60;
 const SESSION_S = 3600;
-/** Depth of the tree for proofs: 2^14 leaves are four and a half hours of a record a second. */
-const PROOF_NODES = 14;
+/** Leaves of the tree that proofs come from: four and a half hours of a record a second. */
+const TREE_SIZE = 2 ** 14;
+const TREE_DEPTH = 14;
+const SHA256 = 32;
 
-/** Bytes of a CBOR head with this argument (RFC 8949 §3). */
-const head = (n: number): number => (n < 24 ? 1 : n < 256 ? 2 : n < 65_536 ? 3 : 5);
-
-/** COSE_Encrypt0 [ h'', {6: partial_iv}, ciphertext ] around a record, without the record. */
-export function envelopeBytes(record: number, seq: number): number {
-  const partialIv = seq < 256 ? 1 : seq < 65_536 ? 2 : 3;
-  return 1 + 1 + 1 + 1 + head(partialIv) + partialIv + head(record + TAG) + TAG;
-}
+const STREAM = { tenant: 't1', pseudonym: 'A'.repeat(22), stream: new Uint8Array(8).fill(7) };
+const TOPIC = recordTopic(STREAM.tenant, STREAM.pseudonym, STREAM.stream);
 
 /** PUBLISH with QoS 1 of MQTT 5 (§3.3) without its payload; with `alias` the topic is an alias known before. */
-export function mqttBytes(payload: number, alias: boolean): number {
-  const variable = 2 + (alias ? 0 : TOPIC.length) + 2 + 1 + (alias ? 3 : 0);
+function mqttBytes(payload: number, topic: string, alias: boolean): number {
+  const variable = 2 + (alias ? 0 : topic.length) + 2 + 1 + (alias ? 3 : 0);
   const rest = variable + payload;
   return 1 + (rest < 128 ? 1 : rest < 16_384 ? 2 : rest < 2_097_152 ? 3 : 4) + variable;
 }
 
-export const tlsBytes = (content: number): number => TLS_RECORD * Math.ceil(content / TLS_CONTENT);
-
-/** A message of `payload` bytes on the wire. */
-export function onTheWire(payload: number, alias: boolean): { mqtt: number; tls: number } {
-  const mqtt = mqttBytes(payload, alias);
-  return { mqtt, tls: tlsBytes(payload + mqtt) };
+/** What MQTT and TLS add to a message of `payload` bytes. */
+export function onTheWire(payload: number, alias: boolean, topic: string = TOPIC): { mqtt: number; tls: number } {
+  const mqtt = mqttBytes(payload, topic, alias);
+  return { mqtt, tls: TLS_RECORD * Math.ceil((payload + mqtt) / TLS_CONTENT) };
 }
 
-/** Proof and checkpoint of a stream, published once a minute: this second's share. A leaf is never sent. */
+function whole(payload: number, topic: string, alias: boolean): number {
+  const { mqtt, tls } = onTheWire(payload, alias, topic);
+  return payload + mqtt + tls;
+}
+
+/** Proof and checkpoint of a stream, published once a minute: the share of `seconds`. A leaf is never sent. */
 export function proofShare(seconds: number, alias: boolean): number {
   const origin = `tollgate/${'0'.repeat(16)}`;
-  const root = 'r'.repeat(44);
-  // Key hash of 4 bytes and an Ed25519 signature in base64 (C2SP signed-note).
-  const signature = `\u2014 ${origin} ${'s'.repeat(92)}\n`;
-  const checkpoint = Buffer.byteLength(`${origin}\n16384\n${root}\n\n${signature}`);
-  const nodes = 1 + PROOF_NODES * (2 + SHA256);
-  const payload = 1 + 1 + head(checkpoint) + checkpoint + 3 + 3 + nodes + 1;
-  const { mqtt, tls } = onTheWire(payload, alias);
-  return ((payload + mqtt + tls) * seconds) / PUBLISH_EVERY_S;
+  const base64 = (bytes: number): string => Buffer.alloc(bytes).toString('base64');
+  // C2SP tlog-checkpoint and signed-note: root, key id of 4 bytes and Ed25519 signature in base64.
+  const checkpoint = `${origin}\n${TREE_SIZE}\n${base64(SHA256)}\n\n\u2014 ${origin} ${base64(4 + 64)}\n`;
+  const path = Array.from({ length: TREE_DEPTH }, () => new Uint8Array(SHA256));
+  const proof = encodeProof({ checkpoint, seq: 3600, leafIndex: TREE_SIZE - 1, path, evicted: [] });
+  return (whole(proof.length, proofTopic(TOPIC), alias) * seconds) / PUBLISH_EVERY_S;
 }
 
-/** Session message (signature, encapsulated key, sealed schema), once an hour: this record's share. By count. */
-export function sessionShare(schema: Schema, seconds: number): number {
-  let payload = 64 + 40 + 32 + 8 + 34 + TAG + 120;
-  for (const { columns } of schema.groups)
-    for (const { signal, unit } of columns) payload += signal.length + unit.length + 45;
-  const { mqtt, tls } = onTheWire(payload, false);
-  return ((payload + mqtt + tls) * seconds) / SESSION_S;
+/** A session opened for the bench's stream, to seal what it measures. */
+export async function openBenchSession(
+  schema: Schema,
+): Promise<{ seal: (seq: number, record: Uint8Array) => Promise<number>; share: (seconds: number) => number }> {
+  const recipient = generateKeyPairSync('x25519').publicKey.export({ format: 'jwk' });
+  const ledger = generateKeyPairSync('ed25519').privateKey;
+  const session = await openSession({
+    ...STREAM,
+    recipientKey: recipient,
+    schema,
+    sign: async (message) => new Uint8Array(sign(null, message, ledger)),
+    keyId: createHash('sha256').digest().subarray(0, 4),
+  });
+  const message = whole(session.message.length, sessionTopic(TOPIC), false);
+  return {
+    seal: async (seq, record) => (await session.seal(seq, record)).payload.length,
+    share: (seconds) => (message * seconds) / SESSION_S,
+  };
 }
