@@ -1,11 +1,12 @@
 import { TollgateError } from '#contracts';
 import { connectMqtt, type MqttLink, type MqttOptions } from '#firmware-bridge/mqtt';
+import { ackTopic, documentTopic, statusTopic } from '#wire/topics';
 import type { Ack, OutboxRow, ProtocolState, Store } from './store/contract.ts';
-import { Line, type LineEvents, type LineTopics, type LinkOptions } from './uplink/line.ts';
+import { Line, type LineEvents, type LinkOptions } from './uplink/line.ts';
 import { Bell, HOST_TIMING, type UplinkTiming } from './uplink/timing.ts';
 
 export type { LinkOptions } from './uplink/line.ts';
-export { backoffMs, FIRST_BACKOFF_MS, LONGEST_BACKOFF_MS, STABLE_MS, type UplinkTiming } from './uplink/timing.ts';
+export type { UplinkTiming } from './uplink/timing.ts';
 
 /** What others may see of the uplink as it works; never a payload, never a full topic. */
 export interface UplinkObserver {
@@ -77,12 +78,6 @@ export const MOST_LINES = 2;
 export const LINGER_MS = 5_000;
 /** How often `settle` looks, ms. */
 const SETTLE_STEP_MS = 20;
-
-/** Topics of a pseudonym that are no stream's. */
-export function lineTopics(tenant: string, pseudonym: string): LineTopics {
-  const base = `v1/${tenant}/${pseudonym}`;
-  return { ack: `${base}/rx/ack`, documents: `${base}/rx/doc`, status: `${base}/st` };
-}
 
 export function createUplink(options: UplinkOptions): Uplink {
   return new OutboxUplink(options);
@@ -292,7 +287,11 @@ class OutboxUplink implements Uplink {
     const { link, tenant, window } = this.#options;
     const line = new Line({
       pseudonym,
-      topics: lineTopics(tenant, pseudonym),
+      topics: {
+        ack: ackTopic(tenant, pseudonym),
+        documents: documentTopic(tenant, pseudonym),
+        status: statusTopic(tenant, pseudonym),
+      },
       link,
       window,
       timing: this.#timing,

@@ -60,6 +60,24 @@ export interface MqttLink {
   end(): Promise<void>;
 }
 
+/** Wait before the second attempt, ms; it doubles from there. */
+export const FIRST_BACKOFF_MS = 1_000;
+/** Longest wait between attempts, ms: a broker that is back has its clients within a minute. */
+export const LONGEST_BACKOFF_MS = 60_000;
+/** A connection that stood this long starts the waits anew, ms: one that falls at once does not. */
+export const STABLE_MS = 10_000;
+
+/**
+ * Wait before the next attempt: doubled each time, half of it by chance, so that a fleet does not come back as one.
+ *
+ * @param failures attempts or short connections in a row, 0 for none
+ * @param random   0 ≤ x < 1
+ */
+export function backoffMs(failures: number, random: () => number): number {
+  const whole = Math.min(FIRST_BACKOFF_MS * 2 ** failures, LONGEST_BACKOFF_MS);
+  return whole / 2 + random() * (whole / 2);
+}
+
 /** Longest wait for CONNACK where the caller names none, ms. */
 export const CONNECT_TIMEOUT_MS = 10_000;
 /** Without a receive maximum of the broker the packet identifier is the limit, MQTT 5 §3.2.2.3.3. */

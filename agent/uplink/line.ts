@@ -1,7 +1,14 @@
 import { TollgateError } from '#contracts';
-import type { MqttLink, MqttOptions, MqttProtocol, MqttTls } from '#firmware-bridge/mqtt';
+import {
+  backoffMs,
+  type MqttLink,
+  type MqttOptions,
+  type MqttProtocol,
+  type MqttTls,
+  STABLE_MS,
+} from '#firmware-bridge/mqtt';
 import type { OutboxRow } from '../store/contract.ts';
-import { Bell, backoffMs, STABLE_MS, type UplinkTiming } from './timing.ts';
+import { Bell, type UplinkTiming } from './timing.ts';
 
 /** Where the broker is and how to speak with it. */
 export interface LinkOptions {

@@ -16,23 +16,6 @@ export const HOST_TIMING: UplinkTiming = {
   random: Math.random,
 };
 
-/** Wait before the second attempt, ms; it doubles from there. */
-export const FIRST_BACKOFF_MS = 1_000;
-/** Longest wait between attempts, ms: a broker that is back gets its units within two minutes. */
-export const LONGEST_BACKOFF_MS = 60_000;
-/** A connection that stood this long starts the waits anew, ms: one that falls at once does not. */
-export const STABLE_MS = 10_000;
-
-/**
- * Wait before the next attempt: doubled each time, half of it by chance, so that a fleet does not come back as one.
- *
- * @param failures attempts or short connections in a row, 0 for none
- */
-export function backoffMs(failures: number, random: () => number): number {
-  const whole = Math.min(FIRST_BACKOFF_MS * 2 ** failures, LONGEST_BACKOFF_MS);
-  return whole / 2 + random() * (whole / 2);
-}
-
 /** A bell that one loop waits for and others ring; a ring before the wait is not lost. */
 export class Bell {
   #rung = false;

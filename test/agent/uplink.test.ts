@@ -1,7 +1,6 @@
 import { afterEach, describe, expect, it } from 'vitest';
 import { connectMqtt } from '#firmware-bridge/mqtt';
 import { PACKET, startBroker, startTappedBroker } from '#sim/broker';
-import { backoffMs, FIRST_BACKOFF_MS, LONGEST_BACKOFF_MS } from '../../agent/uplink.ts';
 import { MOSQUITTO, startMosquitto } from '../firmware-bridge/mosquitto.ts';
 import { append, LONG, PlainReceiver, PSEUDONYM, type Rig, rig, streamEntry, TENANT } from './uplink-parts.ts';
 
@@ -414,15 +413,6 @@ describe.skipIf(MOSQUITTO === null)('with mosquitto and MQTT 5', () => {
     await expect.poll(() => receiver.unique(2).length).toBe(20);
     expect(errors[0]).toMatchObject({ code: 'TG_BROKER_PUBLISH' });
     expect(uplink.status().connected).toBe(true);
-  });
-});
-
-describe('the waits between attempts', () => {
-  it('double, stay under a minute, and are half chance', () => {
-    expect(backoffMs(0, () => 0)).toBe(FIRST_BACKOFF_MS / 2);
-    expect(backoffMs(0, () => 1)).toBe(FIRST_BACKOFF_MS);
-    expect(backoffMs(3, () => 1)).toBe(8 * FIRST_BACKOFF_MS);
-    expect(backoffMs(5000, () => 1)).toBe(LONGEST_BACKOFF_MS);
   });
 });
 

@@ -6,7 +6,14 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterEach, describe, expect, it } from 'vitest';
 import type { TollgateError } from '#contracts';
-import { connectMqtt, type MqttLink, type MqttOptions } from '#firmware-bridge/mqtt';
+import {
+  backoffMs,
+  connectMqtt,
+  FIRST_BACKOFF_MS,
+  LONGEST_BACKOFF_MS,
+  type MqttLink,
+  type MqttOptions,
+} from '#firmware-bridge/mqtt';
 import { PACKET, startBroker, startTap, startTappedBroker } from '#sim/broker';
 import { MOSQUITTO, startMosquitto } from './mosquitto.ts';
 
@@ -205,6 +212,15 @@ describe('a broker that does not take us', () => {
     await broker.close();
     const error = await open(broker.url.replace('//', '//user:secret@')).catch((e: unknown) => e as TollgateError);
     expect(JSON.stringify([error, (error as TollgateError).message])).not.toContain('secret');
+  });
+});
+
+describe('the waits between attempts', () => {
+  it('double, stay under a minute, and are half chance', () => {
+    expect(backoffMs(0, () => 0)).toBe(FIRST_BACKOFF_MS / 2);
+    expect(backoffMs(0, () => 1)).toBe(FIRST_BACKOFF_MS);
+    expect(backoffMs(3, () => 1)).toBe(8 * FIRST_BACKOFF_MS);
+    expect(backoffMs(5000, () => 1)).toBe(LONGEST_BACKOFF_MS);
   });
 });
 

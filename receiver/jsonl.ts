@@ -1,0 +1,99 @@
+import { type FileHandle, open } from 'node:fs/promises';
+import { TollgateError } from '#contracts';
+import type { Mark, OpenedRecord, RecordSink } from './contract.ts';
+import { type Cell, rowsOf } from './values.ts';
+
+/**
+ * Opened records as JSON lines, one a row:
+ * `{"pseudonym":…,"stream":…,"seq":0,"utc":"2026-01-01T00:00:00.000Z","time_ms":0,"values":{"Vehicle.Speed":13.5}}`.
+ * Windows carry `window_ms`, and their values are objects from result to number. `utc` is null where the unit did not
+ * know it; `time_ms` is the unit's boottime. Numbers that JSON has not (NaN, infinities) are strings.
+ */
+export class JsonLines implements RecordSink {
+  readonly #path: string;
+  readonly #file: FileHandle;
+  #position: number;
+
+  private constructor(path: string, file: FileHandle, position: number) {
+    this.#path = path;
+    this.#file = file;
+    this.#position = position;
+  }
+
+  /**
+   * @param mark where the store says that the file ends; a longer file was written before a crash and is cut
+   * @throws {TollgateError} TG_RECEIVER_OUTPUT
+   */
+  static async open(path: string, mark: number | null): Promise<JsonLines> {
+    try {
+      const file = await open(path, 'a');
+      const { size } = await file.stat();
+      const position = mark === null ? size : Math.min(mark, size);
+      if (position < size) await file.truncate(position);
+      return new JsonLines(path, file, position);
+    } catch (cause) {
+      throw outputError(path, cause);
+    }
+  }
+
+  async write(records: readonly OpenedRecord[]): Promise<Mark | null> {
+    let text = '';
+    for (const record of records) text += linesOf(record);
+    const bytes = Buffer.from(text);
+    try {
+      await this.#file.appendFile(bytes);
+      await this.#file.datasync();
+    } catch (cause) {
+      throw outputError(this.#path, cause);
+    }
+    this.#position += bytes.length;
+    return { name: this.#path, position: this.#position };
+  }
+
+  async close(): Promise<void> {
+    await this.#file.close();
+  }
+}
+
+/** The lines of one record, each with its newline. */
+export function linesOf(record: OpenedRecord): string {
+  const stream = Buffer.from(record.stream).toString('base64url');
+  let text = '';
+  for (const { timeMs, utcMs, windowMs, cells } of rowsOf(record)) {
+    const line = {
+      pseudonym: record.pseudonym,
+      stream,
+      seq: record.seq,
+      utc: utcMs === null ? null : isoTime(utcMs),
+      time_ms: timeMs,
+      ...(windowMs === 0 ? {} : { window_ms: windowMs }),
+      values: valuesOf(cells),
+    };
+    text += `${JSON.stringify(line)}\n`;
+  }
+  return text;
+}
+
+function valuesOf(cells: readonly Cell[]): Record<string, unknown> {
+  const values: Record<string, unknown> = {};
+  for (const { column, value } of cells) {
+    if (column.result === 'raw' || column.result === 'cell') values[column.signal] = json(value);
+    else values[column.signal] = { ...(values[column.signal] as object | undefined), [column.result]: json(value) };
+  }
+  return values;
+}
+
+function json(value: number): number | string {
+  return Number.isFinite(value) ? value : String(value);
+}
+
+/** A time beyond what a date holds is told as its number. */
+function isoTime(utcMs: number): string | number {
+  const date = new Date(utcMs);
+  return Number.isNaN(date.getTime()) ? utcMs : date.toISOString();
+}
+
+function outputError(path: string, cause: unknown): TollgateError {
+  const reason = cause instanceof Error ? cause.message : String(cause);
+  return new TollgateError('TG_RECEIVER_OUTPUT', `cannot write: ${reason}`, { place: { file: path }, cause });
+}

@@ -1,0 +1,122 @@
+import { TollgateError } from '#contracts';
+import { type Checkpoint, nodeCrypto, parseCheckpoint, sha256Tree, verifyCheckpoint, verifyInclusion } from '#ledger';
+import { decodeProof, nextChain, type Proof, recordLeaf } from '#wire';
+import type { KnownCheckpoint, ReceiverStore } from './contract.ts';
+import type { ReceiverKeys } from './keys.ts';
+import { foreign } from './opening.ts';
+import type { Stream } from './streams.ts';
+
+export type ProofOutcome =
+  /** It covers nothing that is not proven already. */
+  | { readonly kind: 'stale' }
+  /** Records that it covers are still to come. */
+  | { readonly kind: 'waits' }
+  | {
+      readonly kind: 'holds';
+      readonly seq: number;
+      /** Chain value at `seq`. */
+      readonly chain: Uint8Array;
+      readonly evicted: Proof['evicted'];
+      readonly checkpoint: KnownCheckpoint;
+    };
+
+/** Links read from the store at once. */
+const PAGE = 1_000;
+
+/**
+ * Checks a proof against what was opened: the leaf of its newest record is rebuilt, with the chain over every body
+ * hash since the last proof, and looked for in the tree that the unit signed.
+ *
+ * @throws {TollgateError} TG_RECEIVER_PROOF, TG_RECEIVER_ROLLBACK
+ */
+export async function checkProof(
+  stream: Stream,
+  bytes: Uint8Array,
+  store: ReceiverStore,
+  keys: ReceiverKeys,
+): Promise<ProofOutcome> {
+  return await foreign('TG_RECEIVER_PROOF', 'a proof was refused', () => check(stream, bytes, store, keys));
+}
+
+async function check(
+  stream: Stream,
+  bytes: Uint8Array,
+  store: ReceiverStore,
+  keys: ReceiverKeys,
+): Promise<ProofOutcome> {
+  const proof = decodeProof(bytes);
+  if (proof.seq <= stream.progress.provenSeq) return { kind: 'stale' };
+  const checkpoint = await signedHead(proof.checkpoint, stream.unit, keys);
+  await refuseRollback(checkpoint, store);
+  const end = await chainTo(stream, proof, store);
+  if (end === null) return { kind: 'waits' };
+  const { bootId, utcOffsetMs } = stream.opening.schema;
+  const leaf = recordLeaf({
+    bootId,
+    boottimeMs: end.t0Ms,
+    utcMs: utcOffsetMs === null ? null : end.t0Ms + utcOffsetMs,
+    bodyHash: end.bodyHash,
+    stream: stream.stream,
+    seq: proof.seq,
+    agreementTag: stream.opening.agreementTag,
+    chain: end.chain,
+  });
+  const { leafIndex, path } = proof;
+  if (!verifyInclusion(sha256Tree, leafIndex, checkpoint.size, sha256Tree.leaf(leaf), path, checkpoint.root)) {
+    const text = `record ${proof.seq} is not leaf ${leafIndex} of the ${checkpoint.size} leaves that were signed`;
+    throw new TollgateError('TG_RECEIVER_PROOF', text);
+  }
+  const evicted = proof.evicted.filter(({ seq }) => !stream.progress.has(seq));
+  return { kind: 'holds', seq: proof.seq, chain: end.chain, evicted, checkpoint };
+}
+
+/** The head of a note that the unit of this stream signed. */
+async function signedHead(note: string, unit: string, keys: ReceiverKeys): Promise<KnownCheckpoint> {
+  const head: Checkpoint = parseCheckpoint(note);
+  const own = keys.units.filter((key) => key.name === unit);
+  if (head.origin !== unit || !(await verifyCheckpoint(head, own, nodeCrypto))) {
+    throw new TollgateError('TG_RECEIVER_PROOF', 'the checkpoint is not signed by the unit of this stream');
+  }
+  return { unit, size: head.size, root: head.root, note };
+}
+
+/** A log only grows: one size has one root, and no new head is smaller than one that is known. */
+async function refuseRollback(head: KnownCheckpoint, store: ReceiverStore): Promise<void> {
+  const newest = await store.checkpoint(head.unit);
+  if (newest === null || head.size > newest.size) return;
+  const same = await store.checkpoint(head.unit, head.size);
+  if (same !== null && Buffer.from(same.root).equals(head.root)) return;
+  const text =
+    same === null
+      ? `a ledger of ${head.size} leaves was signed, after one of ${newest.size}`
+      : `two different ledgers of ${head.size} leaves were signed`;
+  throw new TollgateError('TG_RECEIVER_ROLLBACK', text);
+}
+
+interface End {
+  readonly chain: Uint8Array;
+  readonly bodyHash: Uint8Array;
+  readonly t0Ms: number;
+}
+
+/** Follows the chain from the last proven record to the proof's; null where a record is missing on the way. */
+async function chainTo(stream: Stream, proof: Proof, store: ReceiverStore): Promise<End | null> {
+  const evicted = new Map(proof.evicted.map(({ seq, bodyHash }) => [seq, bodyHash]));
+  let chain = stream.provenChain;
+  let seq = stream.progress.provenSeq;
+  for (;;) {
+    const links = await store.links(stream.pseudonym, stream.stream, seq, proof.seq, PAGE);
+    for (const link of links) {
+      for (; seq + 1 < link.seq; seq++) {
+        const hash = evicted.get(seq + 1);
+        if (hash === undefined) return null;
+        chain = nextChain(chain, hash);
+      }
+      chain = nextChain(chain, link.bodyHash);
+      seq = link.seq;
+      if (seq === proof.seq) return link.t0Ms === null ? null : { chain, bodyHash: link.bodyHash, t0Ms: link.t0Ms };
+    }
+    // The record of the proof itself has not come.
+    if (links.length === 0) return null;
+  }
+}

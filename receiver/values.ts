@@ -1,0 +1,55 @@
+import type { SchemaColumn, Table, TableColumn } from '#wire';
+import type { OpenedRecord } from './contract.ts';
+
+/** One row of a record: the values of one message at one time, or of one window. */
+export interface Row {
+  /** Boottime of the unit, ms; the start of a window. */
+  readonly timeMs: number;
+  /** UTC of the same, ms; null where the unit did not know it. */
+  readonly utcMs: number | null;
+  /** 0: samples at their own times. */
+  readonly windowMs: number;
+  readonly cells: readonly Cell[];
+}
+
+export interface Cell {
+  readonly column: SchemaColumn;
+  /** Physical value: a double. */
+  readonly value: number;
+}
+
+const WORD = 2 ** 32;
+
+/** The rows of a record in physical units; absent cells are left out. */
+export function* rowsOf({ schema, tables, t0Ms, utcMs }: OpenedRecord): Generator<Row> {
+  const offsetMs = utcMs === null ? null : utcMs - t0Ms;
+  for (const [g, table] of tables.entries()) {
+    const group = schema.groups[g]!;
+    for (let row = 0; row < table.rows; row++) {
+      const timeMs = table.timesMs[row]!;
+      const cells = cellsOf(table, group.columns, row);
+      if (cells.length === 0) continue;
+      yield { timeMs, utcMs: offsetMs === null ? null : timeMs + offsetMs, windowMs: group.windowMs, cells };
+    }
+  }
+}
+
+function cellsOf(table: Table, columns: readonly SchemaColumn[], row: number): Cell[] {
+  const cells: Cell[] = [];
+  for (const [c, cell] of table.columns.entries()) {
+    if (cell.present !== null && cell.present[row] === 0) continue;
+    cells.push({ column: columns[c]!, value: physical(columns[c]!, raw(cell, columns[c]!, row)) });
+  }
+  return cells;
+}
+
+/** The number in the column. Beyond 53 bits it becomes the nearest double, as in the decoder. */
+function raw(cell: TableColumn, column: SchemaColumn, row: number): number {
+  if (column.type !== 'wide' || cell.low === undefined) return cell.values[row]!;
+  return Number(BigInt(cell.values[row]!) * BigInt(WORD) + BigInt(cell.low[row]!));
+}
+
+/** (raw · f + o) · factor + offset in four IEEE steps, docs/formats. */
+export function physical({ f, o, factor, offset }: SchemaColumn, value: number): number {
+  return (value * f + o) * factor + offset;
+}
