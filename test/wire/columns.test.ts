@@ -1,6 +1,13 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { createRecordEncoder, decodeRecord, encodeRecord, MAX_RECORD_BYTES, MAX_ROWS } from '#wire/columns/index';
+import {
+  createRecordDecoder,
+  createRecordEncoder,
+  decodeRecord,
+  encodeRecord,
+  MAX_RECORD_BYTES,
+  MAX_ROWS,
+} from '#wire/columns/index';
 import type { ColumnType, Schema, SchemaColumn, Table, TableColumn } from '#wire/schema';
 
 const HASH = Uint8Array.of(1, 2, 3, 4, 5, 6, 7, 8);
@@ -345,5 +352,23 @@ describe('an encoder that is given what no column can hold', () => {
     expect(() => encodeRecord(schema(['float64']), HASH, 0, [heavy])).toThrow(
       expect.objectContaining({ code: 'TG_WIRE_RECORD_TOO_LARGE' }),
     );
+  });
+});
+
+describe('two streams', () => {
+  it('may write and read in turns', () => {
+    const forms = [schema(['int']), schema(['float64', 'int'])];
+    const puts = [
+      [table([0, 20, 40], cells([1, 5, 2]))],
+      [table([0, 10, 20], cells([0.1, 0.2, 0.7]), cells([7, 7, 8]))],
+    ];
+    const encoders = forms.map((form) => createRecordEncoder(form));
+    const decoders = forms.map((form) => createRecordDecoder(form));
+    for (let round = 0; round < 3; round++) {
+      const bytes = encoders.map((encoder, i) => encoder.encode(HASH, 0, puts[i]!));
+      bytes.forEach((one, i) => {
+        expectSame(decoders[i]!.decode(one).tables, puts[i]!);
+      });
+    }
   });
 });

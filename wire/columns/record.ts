@@ -20,38 +20,40 @@ export const COLUMN_COUNTERS = Math.max(MODEL_COUNTERS, FLOAT_COUNTERS, DICTIONA
 /** The span of a record is told in steps of 100 ms. */
 const SPAN_STEP = 100;
 
-/** The columns of a record, written or read, with the working memory that the next one uses again. */
+/** A walk is synchronous and starts from nothing, so all codecs share one coder and one buffer to write into. */
+const CODER = new BitCoder(COLUMN_COUNTERS, NODES, HEAD_SLOTS);
+const OUTPUT = new Uint8Array(MAX_RECORD_BYTES);
+
+/** The columns of a record, written or read, with the working memory that the next one of its stream uses again. */
 export class RecordCodec {
   private readonly schema: Schema;
   private readonly coder: BitCoder;
   private readonly columns: ColumnCodec;
   private readonly times: TimeColumn[];
-  private output: Uint8Array = new Uint8Array(0);
   private samples = 0;
   private cells = 0;
   private presentBefore: Uint8Array | null = null;
 
-  constructor(schema: Schema, coder: BitCoder = new BitCoder(COLUMN_COUNTERS, NODES, HEAD_SLOTS)) {
+  constructor(schema: Schema, coder: BitCoder = CODER) {
     this.schema = schema;
     this.coder = coder;
     this.times = schema.groups.map(() => ({ rows: 0, times: new Int32Array(64), errors: new Int32Array(64) }));
     this.columns = new ColumnCodec(coder, this.times);
   }
 
-  /** The columns of `tables`, a view into the codec's own buffer until the next call, and the number of values. */
+  /** The columns of `tables`, a view that the next call of any codec overwrites, and the number of values. */
   write(t0Ms: number, tables: readonly Table[]): { bytes: Uint8Array; samples: number } {
     const { groups } = this.schema;
     if (tables.length !== groups.length) {
       refuse(`the schema has ${groups.length} groups, the record ${tables.length}`);
     }
-    if (this.output.length === 0) this.output = new Uint8Array(MAX_RECORD_BYTES);
     this.start();
-    this.coder.startWriting(this.output);
+    this.coder.startWriting(OUTPUT);
     let last = 0;
     for (let g = 0; g < groups.length; g++) last = Math.max(last, this.takeTimes(g, t0Ms, tables[g]!));
     const steps = codeNumber(this.coder, Math.floor(last / SPAN_STEP), HEAD.span);
     for (let g = 0; g < groups.length; g++) this.writeGroup(g, (steps + 1) * SPAN_STEP, tables[g]!);
-    return { bytes: this.output.subarray(0, this.coder.finish()), samples: this.samples };
+    return { bytes: OUTPUT.subarray(0, this.coder.finish()), samples: this.samples };
   }
 
   /** The tables that `write` made the bytes of. */
