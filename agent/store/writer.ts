@@ -1,9 +1,9 @@
 import { rmSync, statSync } from 'node:fs';
 import { type ErrorCode, TollgateError } from '#contracts';
 import { readLeaf } from '#ledger';
+import { gapLeaf } from '#wire/leaf';
 import type { Ack, DurableStats, OutboxRow, ProofMaterial, ProtocolState, RowKind } from './contract.ts';
 import { type Connection, connectWriter, lock, translate, type WriterOptions } from './database.ts';
-import { gapLeaf, type LeafTime } from './gap.ts';
 import { type Group, readGroup, type StreamInfo } from './group.ts';
 import { LedgerTable } from './ledger-table.ts';
 import { MeterTable, Names } from './meter-table.ts';
@@ -28,6 +28,8 @@ export interface WriterSettings extends WriterOptions {
 const ROW_KINDS: readonly RowKind[] = ['session', 'record', 'proof'];
 /** Evicted records that one proof names: 40 bytes each, far below the 128 KiB of a message. */
 const MOST_EVICTED = 2_000;
+/** Records that one gap leaf names. */
+const MOST_IN_LEAF = 1_000;
 
 /** What is asked of a proof: its seq, its leaf. */
 type Newest = [seq: number, leaf: number];
@@ -50,7 +52,8 @@ export class Writer {
   /** Rows whose wrapping does not open: a damaged page that SQLite cannot see. They leave as evicted. */
   readonly #unreadable = new Set<number>();
   readonly #reached = new Map<ProtocolState, number>();
-  #time: LeafTime = { boottimeMs: 0, utcMs: null };
+  /** Of the newest leaf: a gap leaf tells when records left the spool by what came in then. */
+  #time: { boottimeMs: number; utcMs: number | null } = { boottimeMs: 0, utcMs: null };
   #commits = 0;
   #acked: number;
   #evicted: number;
@@ -346,7 +349,10 @@ export class Writer {
     }
     for (const [stream, seqs] of byStream) {
       seqs.sort((a, b) => a - b);
-      this.#ledger.append(gapLeaf(this.#settings.bootId, this.#time, stream.stream, seqs));
+      const time = { bootId: this.#settings.bootId, ...this.#time };
+      for (let at = 0; at < seqs.length; at += MOST_IN_LEAF) {
+        this.#ledger.append(gapLeaf(time, stream.stream, seqs.slice(at, at + MOST_IN_LEAF)));
+      }
     }
   }
 

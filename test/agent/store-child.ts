@@ -23,6 +23,7 @@ const other = new TestStream(`${campaign}-low`, { priority: 0 });
 for (let round = 0; round < Number(rounds); round++) {
   await stream.fill(store, 4, 60);
   await other.fill(store, 8, 200);
+  await new TestStream(`${campaign}-r${round}`, { priority: 5 }).fill(store, 1, 60);
   await store.commit();
   promise(`committed ${campaign} ${stream.seq - 1}`);
   const size = await checkpoint(store);
