@@ -1,10 +1,12 @@
+import type { ErrorCode } from '#contracts';
+
 /** The DBC language as data: what the parser makes and the writer, lint, diff and decoder emitter read. */
 
 /** A finding of the lenient loader or of lint. */
 export interface Finding {
   readonly severity: 'error' | 'warning';
   /** From the error table, `TG_DBC_…`. */
-  readonly code: string;
+  readonly code: ErrorCode;
   /** From 1. */
   readonly line: number;
   /** From 1. */
