@@ -1,0 +1,7 @@
+// `npm test`: from a fresh clone, all tests. Arguments go to vitest (`npm test -- test/dbc`).
+import { install, run } from './run.mjs';
+import { installParts } from './parts.mjs';
+
+install();
+installParts();
+process.exit(run('vitest', ['run', ...process.argv.slice(2)]));
