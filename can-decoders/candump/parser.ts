@@ -154,6 +154,11 @@ export class CandumpParser {
     this.ready = this.#count > 0;
   }
 
+  /** Frames of the batch that is being filled; it may be taken before it is ready. */
+  get pending(): number {
+    return this.#count;
+  }
+
   /** The batch that is ready; its bytes are used again by the next `feed`. */
   take(): FrameBatch {
     const batch: FrameBatch = {

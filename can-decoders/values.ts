@@ -1,0 +1,60 @@
+import type { SignalInfo } from '#contracts';
+import type { Database, Signal } from '#dbc/model';
+import type { Rows } from './decoder.ts';
+import { type MessageLayout, ROW_FLAG_SHORT, ROW_HEADER_BYTES, type RowLayout } from './layout.ts';
+import { exact, idWord, labelOf } from './signals.ts';
+
+/** One row as an object: for people, tools and tests, never for the path of a frame. */
+export interface DecodedFrame {
+  readonly message: MessageLayout;
+  /** Boottime, ns. */
+  readonly timeNs: number;
+  /** The frame is shorter than its message, or a signal lies beyond its end; what fits is in `values`. */
+  readonly short: boolean;
+  /** Physical values by DBC signal name, in the order of the database; bigint where a double would round an integer. */
+  readonly values: ReadonlyMap<string, number | bigint>;
+  /** VAL_ texts of the values that have one. */
+  readonly labels: ReadonlyMap<string, string>;
+}
+
+interface Column {
+  readonly info: SignalInfo;
+  readonly cell: number;
+  readonly signal: Signal;
+}
+
+/** Turns rows into objects with labels. */
+export class RowReader {
+  readonly #layout: RowLayout;
+  readonly #columns: readonly (readonly Column[])[];
+
+  constructor(layout: RowLayout, database: Database) {
+    this.#layout = layout;
+    this.#columns = layout.messages.map((message) => {
+      const found = database.messages.findLast((one) => idWord(one) === message.id && one.name === message.name)!;
+      const signals = new Map(found.signals.map((signal) => [signal.name, signal]));
+      return message.signals.map(({ signal: info, cell }) => ({ info, cell, signal: signals.get(info.signal)! }));
+    });
+  }
+
+  *read({ f64, u32, bytes }: Rows): Generator<DecodedFrame> {
+    for (let at = 0; at < bytes; ) {
+      const index = u32[at / 4]!;
+      const message = this.#layout.messages[index]!;
+      const presence = (at + ROW_HEADER_BYTES) / 4;
+      const first = (at + message.rowBytes) / 8 - message.cells;
+      const values = new Map<string, number | bigint>();
+      const labels = new Map<string, string>();
+      for (const { info, cell, signal } of this.#columns[index]!) {
+        if (((u32[presence + Math.floor(cell / 32)]! >>> (cell % 32)) & 1) === 0) continue;
+        const [high, low] = [f64[first + cell]!, f64[first + cell + 1]!];
+        values.set(info.signal, exact(info, high, low));
+        const label = labelOf(signal, info, high, low);
+        if (label !== undefined) labels.set(info.signal, label);
+      }
+      const short = (u32[at / 4 + 1]! & ROW_FLAG_SHORT) !== 0;
+      yield { message, timeNs: f64[at / 8 + 1]!, short, values, labels };
+      at += message.rowBytes;
+    }
+  }
+}
