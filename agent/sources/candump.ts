@@ -61,7 +61,8 @@ class CandumpSource implements FrameSource {
   }
 
   async open(deliver: (batch: FrameBatch) => void | Promise<void>, filter: FrameFilter): Promise<void> {
-    const chunks = await this.#chunks();
+    const { path, maxDecompressedBytes } = this.#options;
+    const chunks = await openLog(path, { maxDecompressedBytes, signal: this.#abort.signal });
     this.#opened = true;
     this.#parser = this.#makeParser(filter);
     this.#run(chunks, this.#parser, deliver).then(this.#settle.resolve, this.#settle.reject);
@@ -127,40 +128,52 @@ class CandumpSource implements FrameSource {
       throw error;
     }
   }
+}
 
-  /** Pieces of the log's text. */
-  async #chunks(): Promise<AsyncIterable<Uint8Array>> {
-    const { path } = this.#options;
-    const compressed = await startsWithGzip(path).catch((cause: Error) => {
-      throw fileError(path, cause);
-    });
-    const file = createReadStream(path, { highWaterMark: CHUNK_BYTES, signal: this.#abort.signal });
-    return compressed ? this.#unpacked(file) : plain(file, path);
-  }
+/**
+ * The text of a log in pieces, unpacked where its first bytes say gzip.
+ *
+ * @param maxDecompressedBytes cap on what a gzip log may unpack to
+ * @throws {TollgateError} TG_LOG_FILE at once where the file cannot be opened; TG_LOG_GZIP, TG_LOG_TOO_LARGE on the way
+ */
+export async function openLog(
+  path: string,
+  {
+    maxDecompressedBytes = DEFAULT_MAX_DECOMPRESSED_BYTES,
+    signal,
+  }: { maxDecompressedBytes?: number | undefined; signal: AbortSignal },
+): Promise<AsyncIterable<Uint8Array>> {
+  const compressed = await startsWithGzip(path).catch((cause: Error) => {
+    throw fileError(path, cause);
+  });
+  const file = createReadStream(path, { highWaterMark: CHUNK_BYTES, signal });
+  return compressed ? unpacked(file, path, maxDecompressedBytes) : plain(file, path);
+}
 
-  async *#unpacked(file: AsyncIterable<Uint8Array> & NodeJS.ReadableStream): AsyncIterable<Uint8Array> {
-    const { path, maxDecompressedBytes = DEFAULT_MAX_DECOMPRESSED_BYTES } = this.#options;
-    const gunzip = createGunzip({ chunkSize: CHUNK_BYTES });
-    file.on('error', (error) => gunzip.destroy(error));
-    let total = 0;
-    try {
-      for await (const chunk of file.pipe(gunzip) as AsyncIterable<Uint8Array>) {
-        total += chunk.length;
-        if (total > maxDecompressedBytes) {
-          throw new TollgateError('TG_LOG_TOO_LARGE', `unpacks to more than ${maxDecompressedBytes} bytes`, {
-            place: { file: path },
-          });
-        }
-        yield chunk;
+async function* unpacked(
+  file: AsyncIterable<Uint8Array> & NodeJS.ReadableStream,
+  path: string,
+  maxBytes: number,
+): AsyncIterable<Uint8Array> {
+  const gunzip = createGunzip({ chunkSize: CHUNK_BYTES });
+  file.on('error', (error) => gunzip.destroy(error));
+  let total = 0;
+  try {
+    for await (const chunk of file.pipe(gunzip) as AsyncIterable<Uint8Array>) {
+      total += chunk.length;
+      if (total > maxBytes) {
+        throw new TollgateError('TG_LOG_TOO_LARGE', `unpacks to more than ${maxBytes} bytes`, {
+          place: { file: path },
+        });
       }
-    } catch (error) {
-      if (error instanceof TollgateError || isAbort(error)) throw error;
-      if (isZlib(error))
-        throw new TollgateError('TG_LOG_GZIP', (error as Error).message, { place: { file: path }, cause: error });
-      throw fileError(path, error as Error);
-    } finally {
-      gunzip.destroy();
+      yield chunk;
     }
+  } catch (error) {
+    if (error instanceof TollgateError || isAbort(error)) throw error;
+    if (!isZlib(error)) throw fileError(path, error as Error);
+    throw new TollgateError('TG_LOG_GZIP', (error as Error).message, { place: { file: path }, cause: error });
+  } finally {
+    gunzip.destroy();
   }
 }
 
