@@ -230,6 +230,10 @@ class ThreadStore implements DurableStore {
     return (await this.#call({ op: 'meter' })) as MeterRow[];
   }
 
+  async recipientOf(stream: Uint8Array): Promise<string | null> {
+    return (await this.#call({ op: 'recipient', stream })) as string | null;
+  }
+
   async recordsAbout(query: RecordQuery): Promise<readonly RecordInfo[]> {
     return (await this.#call({ op: 'records', query })) as RecordInfo[];
   }

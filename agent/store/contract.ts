@@ -232,4 +232,6 @@ export interface DurableStore extends Store {
   withdraw(agreement: string): Promise<number>;
   meter(): Promise<readonly MeterRow[]>;
   recordsAbout(query: RecordQuery): Promise<readonly RecordInfo[]>;
+  /** DID of the recipient of a stream; null where the unit never had that stream. */
+  recipientOf(stream: Uint8Array): Promise<string | null>;
 }

@@ -12,6 +12,7 @@ import {
   sha256Tree,
 } from '#ledger';
 import { type Connection, value } from './database.ts';
+import { nodePosition } from './tables.ts';
 
 const same = (a: Uint8Array, b: Uint8Array) => Buffer.compare(a, b) === 0;
 
@@ -33,11 +34,11 @@ export class LedgerTable {
     this.#db = db;
     this.#file = file;
     this.#insertLeaf = db.prepare('INSERT INTO leaf VALUES (?, ?)');
-    this.#insertNode = db.prepare('INSERT INTO node VALUES (?, ?, ?)');
+    this.#insertNode = db.prepare('INSERT INTO node VALUES (?, ?, ?, ?)');
     this.#insertCheckpoint = db.prepare('INSERT OR REPLACE INTO checkpoint VALUES (?, ?)');
     this.#leaf = db.prepare('SELECT leaf FROM leaf WHERE idx = ?').pluck();
     this.#node = nodeReader(db, file);
-    this.#sink = (level, index, hash) => this.#insertNode.run(level, index, hash);
+    this.#sink = (level, index, hash) => this.#insertNode.run(nodePosition(level, index), level, index, hash);
     this.#range = this.#read();
   }
 
@@ -109,9 +110,9 @@ export class LedgerTable {
 
 /** Complete nodes as the table keeps them. */
 export function nodeReader(db: Connection, file: string): NodeReader {
-  const statement = db.prepare('SELECT hash FROM node WHERE level = ? AND idx = ?').pluck();
+  const statement = db.prepare('SELECT hash FROM node WHERE pos = ?').pluck();
   return (level, index) => {
-    const hash = statement.get(level, index);
+    const hash = statement.get(nodePosition(level, index));
     if (hash instanceof Uint8Array) return hash;
     throw wrong(`node ${index} of level ${level} is not there`, file);
   };

@@ -20,6 +20,7 @@ export type Request =
   | { readonly op: 'stats' }
   | { readonly op: 'meter' }
   | { readonly op: 'records'; readonly query: RecordQuery }
+  | { readonly op: 'recipient'; readonly stream: Uint8Array }
   | { readonly op: 'close' };
 
 export interface Message {

@@ -37,6 +37,12 @@ function fieldsOf(db: Connection, sql: string): Map<number, Pair[]> {
 type StreamRow = [number, Uint8Array, string, string, string, string, number, number, number];
 type RecordRow = [seq: number, leaf: number, t0: number, utc: number | null, evicted: number];
 
+/** The recipient of a stream of this unit, or null where it has no such stream. */
+export function recipientOf(db: Connection, stream: Uint8Array): string | null {
+  const found = db.prepare('SELECT recipient FROM stream WHERE stream = ?').pluck().get(stream);
+  return typeof found === 'string' ? found : null;
+}
+
 /** Committed records that a query is about, newest first. */
 export function recordsAbout(db: Connection, query: RecordQuery): RecordInfo[] {
   const limit = query.limit ?? DEFAULT_LIMIT;

@@ -2,9 +2,10 @@ import { existsSync, readdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import Database from 'better-sqlite3';
 import { TollgateError } from '#contracts';
+import { nodePosition } from './tables.ts';
 
 /**
- * The ledger in a unit's database, read only: `leaf(idx, leaf)`, `node(level, idx, hash)`, `checkpoint(size, note)`.
+ * The ledger in a unit's database, read only: `leaf(idx, leaf)`, `node(pos, level, idx, hash)`, `checkpoint(size, note)`.
  * Nothing is verified here.
  */
 export interface StoredLedger {
@@ -47,13 +48,17 @@ function read(file: string, database: Database.Database): StoredLedger {
   const last = database.prepare('SELECT max(idx) FROM leaf').pluck().get();
   const size = typeof last === 'number' ? last + 1 : 0;
   const leaf = database.prepare('SELECT leaf FROM leaf WHERE idx = ?').pluck();
-  const node = database.prepare('SELECT hash FROM node WHERE level = ? AND idx = ?').pluck();
+  // The store keys nodes by the order in which they come to be; another table may have the plain key.
+  const columns = database.prepare("SELECT name FROM pragma_table_info('node')").pluck().all();
+  const byPlace = columns.includes('pos');
+  const node = database.prepare(`SELECT hash FROM node WHERE ${byPlace ? 'pos = ?' : 'level = ? AND idx = ?'}`).pluck();
+  const place = (level: number, index: number) => (byPlace ? [nodePosition(level, index)] : [level, index]);
   const notes = database.prepare('SELECT note FROM checkpoint ORDER BY size').pluck().all();
   return {
     file,
     size,
     leaf: (index) => guarded(file, () => bytesOrNull(leaf.get(index))),
-    node: (level, index) => guarded(file, () => bytesOrNull(node.get(level, index))),
+    node: (level, index) => guarded(file, () => bytesOrNull(node.get(...place(level, index)))),
     checkpoints: notes.map(String),
     close: () => database.close(),
   };

@@ -1,6 +1,6 @@
 import type { Connection } from './database.ts';
 import type { StreamInfo } from './group.ts';
-import { keyCheck } from './spool.ts';
+import type { SpoolKey } from './spool.ts';
 
 /** What the writer knows of a stream that still has something to do. */
 export interface StreamState {
@@ -117,13 +117,13 @@ export class Streams {
   }
 
   /** Within a transaction. A stream of the same recipient, agreement and campaign ends with this. */
-  begin(ref: number, info: StreamInfo, session: Uint8Array | null, key: Uint8Array | null, size: number): StreamState {
+  begin(ref: number, info: StreamInfo, session: Uint8Array | null, key: SpoolKey | null, size: number): StreamState {
     const { stream, pseudonym, recipient, purpose, agreement, campaign, priority, topic } = info;
     for (const other of this.#byId.values()) {
       const same = other.recipient === recipient && other.agreement === agreement && other.campaign === campaign;
       if (same && !other.ended) this.end(other);
     }
-    const check = key === null ? null : keyCheck(key);
+    const check = key?.check ?? null;
     const inserted = this.#insert.run(
       stream,
       pseudonym,

@@ -2,11 +2,11 @@ import { parentPort } from 'node:worker_threads';
 import { TollgateError } from '#contracts';
 import type { Ack } from './contract.ts';
 import type { Answer, Message, Request } from './protocol.ts';
-import { meterRows, recordsAbout } from './queries.ts';
+import { meterRows, recipientOf, recordsAbout } from './queries.ts';
 import { Writer } from './writer.ts';
 
 /** Answers of brokers and receivers are gathered this long, ms: one sync for many. */
-const GATHER_MS = 20;
+const GATHER_MS = 50;
 
 /** The writer's thread: one request after the other, each answered once. */
 const port = parentPort!;
@@ -74,6 +74,8 @@ function serve(request: Exclude<Request, { op: 'pubacked' | 'ack' }>): unknown {
       return meterRows(writer.db);
     case 'records':
       return recordsAbout(writer.db, request.query);
+    case 'recipient':
+      return recipientOf(writer.db, request.stream);
     case 'close':
       return writer.close();
   }

@@ -8,7 +8,7 @@ import { type Group, readGroup, type StreamInfo } from './group.ts';
 import { LedgerTable } from './ledger-table.ts';
 import { MeterTable, Names } from './meter-table.ts';
 import { Outbox, type Removed } from './outbox.ts';
-import { keyCheck, SESSION_SEQ, unwrap, wrap } from './spool.ts';
+import { SESSION_SEQ, type SpoolKey, spoolKey, unwrap, wrap } from './spool.ts';
 import { type StreamState, Streams } from './streams.ts';
 import { KIND_PROOF, KIND_RECORD, KIND_SESSION } from './tables.ts';
 
@@ -48,7 +48,7 @@ export class Writer {
   readonly #names: Names;
   readonly #meter: MeterTable;
   readonly #statements;
-  readonly #keys = new Map<string, Uint8Array | null>();
+  readonly #keys = new Map<string, SpoolKey | null>();
   /** Rows whose wrapping does not open: a damaged page that SQLite cannot see. They leave as evicted. */
   readonly #unreadable = new Set<number>();
   readonly #reached = new Map<ProtocolState, number>();
@@ -85,7 +85,8 @@ export class Writer {
   }
 
   /** The key of an agreement, null where the anchor has none any more: its rows are then dropped, never sent. */
-  key(agreement: string, key: Uint8Array | null): void {
+  key(agreement: string, bytes: Uint8Array | null): void {
+    const key = bytes === null ? null : spoolKey(bytes);
     this.#keys.set(agreement, key);
     for (const stream of this.#streams.all()) {
       if (stream.agreement === agreement) stream.dropped = !fits(stream, key);
@@ -437,8 +438,8 @@ function codeOf(error: unknown): ErrorCode | null {
   return error instanceof TollgateError ? error.code : null;
 }
 
-function fits(stream: StreamState, key: Uint8Array | null): boolean {
-  return key !== null && stream.keyCheck !== null && Buffer.compare(keyCheck(key), stream.keyCheck) === 0;
+function fits(stream: StreamState, key: SpoolKey | null): boolean {
+  return key !== null && stream.keyCheck !== null && Buffer.compare(key.check, stream.keyCheck) === 0;
 }
 
 function sizeOf(file: string): number {
