@@ -1,0 +1,74 @@
+import type { Clock } from '#contracts';
+import { type NoteSigner, signCheckpoint } from '#ledger';
+import { encodeProof } from '#wire';
+import type { Store } from './store/contract.ts';
+
+/** A checkpoint is written this often … */
+const CHECKPOINT_MS = 10_000;
+/** … or after this many leaves, whichever comes first. */
+const CHECKPOINT_LEAVES = 1_000;
+/** Checkpoints and proofs are published this often: closer costs more bytes than the data of a small campaign. */
+const PUBLISH_MS = 60_000;
+
+export interface KeeperParts {
+  readonly store: Store;
+  readonly clock: Clock;
+  readonly signer: NoteSigner;
+  readonly onSigned: () => void;
+  readonly publishMs?: number;
+}
+
+/** Writes checkpoints of the ledger and queues the proofs that receivers wait for. */
+export class Keeper {
+  readonly #parts: KeeperParts;
+  readonly #publishMs: number;
+  #size = 0;
+  #note = '';
+  #checkedMs: number;
+  #publishedMs: number;
+
+  constructor(parts: KeeperParts) {
+    this.#parts = parts;
+    this.#publishMs = parts.publishMs ?? PUBLISH_MS;
+    this.#checkedMs = this.#publishedMs = parts.clock.monotonicMs();
+  }
+
+  /** Does what is due; call it a few times a second. */
+  async tick(): Promise<void> {
+    const now = this.#parts.clock.monotonicMs();
+    const publish = now - this.#publishedMs >= this.#publishMs;
+    const { size } = await this.#parts.store.head();
+    if (publish || now - this.#checkedMs >= CHECKPOINT_MS || size - this.#size >= CHECKPOINT_LEAVES)
+      await this.checkpoint();
+    if (publish) await this.publish();
+  }
+
+  /** Signs the tree as committed; nothing happens where no leaf was added since. */
+  async checkpoint(): Promise<void> {
+    const { store, clock, signer, onSigned } = this.#parts;
+    this.#checkedMs = clock.monotonicMs();
+    const { size, root } = await store.head();
+    if (size === this.#size) return;
+    const note = await signCheckpoint(size, root, signer);
+    onSigned();
+    await store.checkpoint(size, note);
+    this.#size = size;
+    this.#note = note;
+  }
+
+  /** Queues one proof a stream under the newest checkpoint. */
+  async publish(): Promise<void> {
+    const { store, clock } = this.#parts;
+    this.#publishedMs = clock.monotonicMs();
+    if (this.#size === 0) return;
+    for (const material of await store.proofs(this.#size)) {
+      const { seq, leafIndex, path, evicted } = material;
+      await store.proof(material, encodeProof({ checkpoint: this.#note, seq, leafIndex, path, evicted }));
+    }
+  }
+
+  /** The newest signed note, '' before the first. */
+  get note(): string {
+    return this.#note;
+  }
+}

@@ -1,0 +1,122 @@
+import type { Operation, SignalInfo } from '#contracts';
+import type { MessageLayout, RowLayout } from '#decoders';
+import type { OperationPlan, PlannedSignal, StreamPlan } from '#policies';
+import { createOperation } from '#privacy';
+import type { SchemaColumn, SchemaGroup } from '#wire';
+import { RowBuffer } from './rows.ts';
+
+/**
+ * One operation of one stream on one message: which cells of a decoded row it takes and where its rows go.
+ * The arrays are scratch, filled anew for each row.
+ */
+export interface Route {
+  readonly stream: number;
+  /** Cell of the row, and signal of the stream plan, for each input. */
+  readonly cells: Int32Array;
+  readonly signals: Int32Array;
+  readonly values: Float64Array;
+  readonly admitted: Uint8Array;
+  readonly operation: Operation;
+  readonly out: RowBuffer;
+  readonly group: RouteGroup;
+}
+
+/** What the columns of a route are in the record. */
+export interface RouteGroup {
+  readonly schema: SchemaGroup;
+  /** Columns of the buffer that are columns of the record, and the buffer's column of their low words (−1: none). */
+  readonly columns: readonly number[];
+  readonly lowOf: readonly number[];
+  /** The signal names, each with one column that counts its samples. */
+  readonly fields: readonly { readonly name: string; readonly column: number }[];
+}
+
+/** Routes of one message, in the order of the plan's streams. */
+export function routesOf(message: MessageLayout, streams: readonly StreamPlan[]): Route[] {
+  return streams.flatMap((stream, index) => {
+    const groups = new Map<string, { plan: OperationPlan; members: Member[] }>();
+    for (const [signal, planned] of stream.signals.entries()) {
+      const cell = message.signals.find(({ signal: info }) => info.dbcName === planned.signal.dbcName);
+      if (cell === undefined || planned.signal.channel !== message.channel) continue;
+      const key = groupKey(planned.operation);
+      const group = groups.get(key) ?? { plan: planned.operation, members: [] };
+      for (let word = 0; word < cell.cells; word++) {
+        group.members.push({ signal, cell: cell.cell + word, planned, low: word === 1 });
+      }
+      groups.set(key, group);
+    }
+    return [...groups.values()].map(({ plan, members }) => route(index, plan, members));
+  });
+}
+
+/** Routes by message index of a decoder. */
+export function routeTable(layout: RowLayout, streams: readonly StreamPlan[]): Route[][] {
+  return layout.messages.map((message) => routesOf(message, streams));
+}
+
+interface Member {
+  readonly signal: number;
+  readonly cell: number;
+  readonly planned: PlannedSignal;
+  /** The low word of a wide signal. */
+  readonly low: boolean;
+}
+
+/** Signals of one message share an operation when its parameters are equal; both axes of a cloak are one operation. */
+function groupKey(plan: OperationPlan): string {
+  if (plan.kind !== 'cloak') return JSON.stringify(plan);
+  const { axis: _, ...shared } = plan;
+  return JSON.stringify(shared);
+}
+
+function route(stream: number, plan: OperationPlan, members: readonly Member[]): Route {
+  const operation = createOperation(
+    plan,
+    members.map(({ planned }) => ({ info: planned.signal, operation: planned.operation })),
+  );
+  return {
+    stream,
+    cells: Int32Array.from(members, ({ cell }) => cell),
+    signals: Int32Array.from(members, ({ signal }) => signal),
+    values: new Float64Array(members.length),
+    admitted: new Uint8Array(members.length),
+    operation,
+    out: new RowBuffer(operation.columns.length),
+    group: groupOf(plan, operation, members),
+  };
+}
+
+function groupOf(plan: OperationPlan, operation: Operation, members: readonly Member[]): RouteGroup {
+  const columns: number[] = [];
+  const lowOf: number[] = [];
+  const schema: SchemaColumn[] = [];
+  const fields = new Map<string, number>();
+  for (const [column, { input, result }] of operation.columns.entries()) {
+    const { planned, low } = members[input]!;
+    if (low) continue;
+    columns.push(column);
+    lowOf.push(planned.signal.type === 'wide' ? column + 1 : -1);
+    schema.push(schemaColumn(planned.signal, result));
+    if (!fields.has(planned.signal.name)) fields.set(planned.signal.name, column);
+  }
+  return {
+    schema: { windowMs: plan.kind === 'aggregate' ? plan.windowMs : 0, columns: schema },
+    columns,
+    lowOf,
+    fields: [...fields].map(([name, column]) => ({ name, column })),
+  };
+}
+
+/** One ten-millionth of a degree, the unit of a cloaked position. */
+const CLOAK_STEP = 1e-7;
+
+function schemaColumn(signal: SignalInfo, result: SchemaColumn['result']): SchemaColumn {
+  const { name, unit, f, o, factor, offset, type, signed } = signal;
+  const exact = { f: 1, o: 0, factor: 1, offset: 0, type: 'int', signed: true } as const;
+  if (result === 'count') return { signal: name, result, unit: '', ...exact, signed: false };
+  if (result === 'cell') return { signal: name, result, unit, ...exact, f: CLOAK_STEP };
+  if (result === 'mean') return { signal: name, result, unit, f, o, factor, offset, type: 'float64', signed: true };
+  // A sum of n samples is not one sample: its physical value needs n times the offsets, so it stays a raw sum.
+  if (result === 'sum') return { signal: name, result, unit: '', ...exact, type: type === 'int' ? 'int' : 'float64' };
+  return { signal: name, result, unit, f, o, factor, offset, type, signed };
+}

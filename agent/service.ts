@@ -1,0 +1,145 @@
+import { readFile } from 'node:fs/promises';
+import { type FrameSource, TollgateError } from '#contracts';
+import { ackVerifier } from './acks.ts';
+import type { Config, UplinkConfig } from './config/load.ts';
+import { documentFiles, loadDocuments } from './documents.ts';
+import { loadUnitKeys, type UnitKeys } from './keys.ts';
+import { type Log, logError } from './log.ts';
+import type { ProtocolState } from './store/contract.ts';
+import { Unit } from './unit.ts';
+import { createUplink, type Uplink } from './uplink.ts';
+
+/** Makes the source of a channel; the command line brings the ones that its package has. */
+export type SourceFactory = (config: Config['sources'][number]) => Promise<FrameSource>;
+
+export interface ServiceOptions {
+  readonly config: Config;
+  readonly source: SourceFactory;
+  readonly log: Log;
+  readonly version: string;
+  readonly observe?: (state: ProtocolState) => void;
+  readonly publishMs?: number;
+}
+
+/** After the last frame of a log, the outbox gets this long to be acknowledged, ms. */
+export const SETTLE_MS = 30_000;
+/** SIGTERM: what is committed in this time is sent at once, the rest at the next start, ms. */
+export const STOP_MS = 300;
+/** Tenant of a unit without an uplink: its records wait for one. */
+const NO_TENANT = 'none';
+
+/** A unit with its sources and its uplink: what `tollgate run` runs. */
+export class Service {
+  readonly unit: Unit;
+  readonly uplink: Uplink | null;
+  readonly sources: readonly FrameSource[];
+  readonly #log: Log;
+
+  private constructor(unit: Unit, uplink: Uplink | null, sources: readonly FrameSource[], log: Log) {
+    this.unit = unit;
+    this.uplink = uplink;
+    this.sources = sources;
+    this.#log = log;
+  }
+
+  /**
+   * Loads everything and starts the uplink; no frame is read yet.
+   *
+   * @throws {TollgateError} the first problem of configuration, keys or documents: a unit starts whole or not at all
+   */
+  static async open(options: ServiceOptions): Promise<Service> {
+    const { config, source, log, observe, publishMs } = options;
+    const keys = await loadUnitKeys(config.unit.keys);
+    const { documents, problems } = await loadDocuments(documentFiles(config), keys.trusted, Date.now());
+    if (documents === null || problems.length > 0) throw problems[0];
+    const sources = await Promise.all(config.sources.map(source));
+    const unit = await Unit.open({
+      documents,
+      keys,
+      state: config.unit.state,
+      tenant: config.uplink?.tenant ?? NO_TENANT,
+      version: options.version,
+      live: config.sources.some(({ realtime, type }) => realtime || type !== 'candump'),
+      maxBytes: config.store.maxBytes,
+      groupCommitMs: config.store.groupCommitMs,
+      ...(observe === undefined ? {} : { observe }),
+      ...(publishMs === undefined ? {} : { publishMs }),
+    });
+    const uplink = config.uplink === null ? null : await openUplink(config.uplink, unit, keys, log, observe);
+    uplink?.start();
+    return new Service(unit, uplink, sources, log);
+  }
+
+  /** Plays every source to its end, or until `signal` aborts. */
+  async play(signal: AbortSignal): Promise<void> {
+    const aborted = new Promise<void>((resolve) => {
+      if (signal.aborted) resolve();
+      else signal.addEventListener('abort', () => resolve(), { once: true });
+    });
+    const played = Promise.all(this.sources.map((source, channel) => this.unit.play(source, channel)));
+    await Promise.race([played, aborted, this.unit.failed]);
+  }
+
+  /** The sources have ended: everything that is open goes, and the receiver gets time to acknowledge it. */
+  async drain(signal: AbortSignal): Promise<boolean> {
+    await this.#closeSources();
+    await this.unit.finish();
+    const settled = this.uplink === null || signal.aborted || (await this.uplink.settle(SETTLE_MS));
+    await this.#close();
+    return settled;
+  }
+
+  /** SIGTERM: commits what is open, sends what fits into `STOP_MS`, and stops. Nothing committed is lost. */
+  async stop(): Promise<void> {
+    const startMs = performance.now();
+    await this.#closeSources();
+    await this.unit.finish();
+    await this.uplink?.flush(Math.max(0, STOP_MS - (performance.now() - startMs)));
+    await this.#close();
+  }
+
+  async #closeSources(): Promise<void> {
+    for (const source of this.sources) {
+      await source.close();
+      const malformed = source.malformed();
+      if (malformed > 0) this.#log.warn('malformed-input', { source: source.name, count: malformed });
+    }
+  }
+
+  async #close(): Promise<void> {
+    await this.uplink?.close();
+    await this.unit.close();
+  }
+}
+
+async function openUplink(
+  config: UplinkConfig,
+  unit: Unit,
+  keys: UnitKeys,
+  log: Log,
+  observe: ((state: ProtocolState) => void) | undefined,
+): Promise<Uplink> {
+  const pem = async (file: string | undefined) => (file === undefined ? undefined : await readPem(file));
+  const [ca, cert, key] = await Promise.all([pem(config.ca), pem(config.cert), pem(config.key)]);
+  const tls =
+    ca === undefined ? {} : { tls: { ca, ...(cert === undefined || key === undefined ? {} : { cert, key }) } };
+  return createUplink({
+    store: unit.store,
+    link: { url: config.url, protocol: config.protocol, ...tls },
+    tenant: config.tenant,
+    pseudonym: unit.pseudonym,
+    window: config.window,
+    verifyAck: ackVerifier(unit.store, (did) => keys.recipients.get(did)?.ack ?? null),
+    observe: {
+      reached: (state) => observe?.(state),
+      connection: (up) => log.info('uplink', { up }),
+      error: (error) => logError(log, 'uplink-error', error),
+    },
+  });
+}
+
+async function readPem(file: string): Promise<string> {
+  return await readFile(file, 'utf8').catch((cause: Error) => {
+    throw new TollgateError('TG_CONFIG_FILE', `cannot be read: ${cause.message}`, { place: { file }, cause });
+  });
+}

@@ -1,0 +1,229 @@
+import { createHash, type JsonWebKey, randomBytes } from 'node:crypto';
+import type { Clock } from '#contracts';
+import type { StreamPlan } from '#policies';
+import {
+  chainStart,
+  createRecordEncoder,
+  encodeSchema,
+  nextChain,
+  openSession,
+  type RecordEncoder,
+  recordLeaf,
+  recordTopic,
+  type Schema,
+  type SenderSession,
+} from '#wire';
+import { utcMs } from './clock.ts';
+import type { Route } from './routes.ts';
+import type { MeterDelta, Store } from './store/contract.ts';
+
+/** A stream ends after this time or this many records, so that no HPKE context lives longer (docs/formats). */
+const STREAM_MS = 3_600_000;
+const STREAM_RECORDS = 2 ** 20;
+const STREAM_BYTES = 8;
+const MS_PER_HOUR = 3_600_000;
+const NS_PER_MS = 1e6;
+
+/** What every stream of a unit shares. */
+export interface StreamContext {
+  readonly store: Store;
+  readonly clock: Clock;
+  readonly bootId: Uint8Array;
+  readonly tenant: string;
+  readonly pseudonym: string;
+  readonly sign: (message: Uint8Array) => Promise<Uint8Array>;
+  /** COSE algorithm of the ledger key. */
+  readonly algorithm: number;
+  /** Note key id of the ledger key. */
+  readonly keyId: Uint8Array;
+  /** Public HPKE key of the recipient, JWK. */
+  readonly recipientKey: (did: string) => JsonWebKey;
+  readonly onSealed: () => void;
+}
+
+/** One HPKE context: from its first record to an hour, a time jump or a new plan. */
+interface Epoch {
+  readonly id: Uint8Array;
+  readonly beganMs: number;
+  readonly schema: Schema;
+  readonly schemaHash: Uint8Array;
+  readonly encoder: RecordEncoder;
+  seq: number;
+  chain: Uint8Array;
+  session: SenderSession | null;
+}
+
+/** A record that is encoded and waits to be sealed. */
+interface Cut {
+  readonly epoch: Epoch;
+  readonly t0Ms: number;
+  readonly record: Uint8Array;
+  readonly utcMs: number | null;
+  readonly samples: number;
+  readonly fields: Record<string, number>;
+  readonly denied: number;
+}
+
+/**
+ * One (recipient, agreement, campaign): cuts records from its routes, seals them and hands them to the store.
+ * Cutting is synchronous, so that a record ends exactly where its time does; sealing waits for the end of the batch.
+ */
+export class OutStream {
+  readonly plan: StreamPlan;
+  readonly #routes: readonly Route[];
+  readonly #context: StreamContext;
+  readonly #cuts: Cut[] = [];
+  #epoch: Epoch | null = null;
+  /** Boottime at which the open record ends, ns; the gate to the slow path of `due`. */
+  #endNs = Number.NEGATIVE_INFINITY;
+  #denied = 0;
+
+  constructor(plan: StreamPlan, routes: readonly Route[], context: StreamContext) {
+    this.plan = plan;
+    this.#routes = routes;
+    this.#context = context;
+  }
+
+  /** Time reaches `timeNs`: cuts the record that ends before it. One comparison a frame. */
+  due(timeNs: number): void {
+    if (timeNs >= this.#endNs) this.#cut(timeNs);
+  }
+
+  /** The stream's samples end here (end of a source, SIGTERM, time jump): the last windows go, partial. */
+  finish(timeNs: number): void {
+    for (const { operation, out } of this.#routes) operation.finish(out);
+    this.#encode();
+    this.#endNs = timeNs;
+    this.#epoch = null;
+  }
+
+  /** Samples that the gate kept back; they go to the meter with the next record. */
+  denied(count: number): void {
+    this.#denied += count;
+  }
+
+  /** Seals what was cut and adds it to the open group of the store; waits where the store is full. */
+  async flush(): Promise<void> {
+    for (let cut = this.#cuts.shift(); cut !== undefined; cut = this.#cuts.shift()) await this.#seal(cut);
+  }
+
+  #cut(timeNs: number): void {
+    const spanNs = this.plan.recordMs * NS_PER_MS;
+    const startNs = Math.floor(timeNs / spanNs) * spanNs;
+    if (this.#endNs !== Number.NEGATIVE_INFINITY) {
+      for (const { operation, out } of this.#routes) operation.advance(startNs, out);
+      this.#encode();
+    }
+    this.#endNs = startNs + spanNs;
+  }
+
+  #encode(): void {
+    const filled = this.#routes.filter(({ out }) => out.rows > 0);
+    if (filled.length === 0) return;
+    const t0Ms = Math.min(...filled.map(({ out }) => out.firstMs));
+    const epoch = this.#epochAt(t0Ms);
+    const tables = this.#routes.map(({ out, group }) => out.table(group.columns, group.lowOf));
+    const record = epoch.encoder.encode(epoch.schemaHash.subarray(0, 8), t0Ms, tables);
+    const fields: Record<string, number> = {};
+    let samples = 0;
+    for (const { out, group } of filled) {
+      for (const { name, column } of group.fields) {
+        fields[name] = (fields[name] ?? 0) + out.counts[column]!;
+        samples += out.counts[column]!;
+      }
+      out.clear();
+    }
+    const utc = epoch.schema.utcOffsetMs === null ? null : t0Ms + epoch.schema.utcOffsetMs;
+    this.#cuts.push({ epoch, t0Ms, record, utcMs: utc, samples, fields, denied: this.#denied });
+    this.#denied = 0;
+  }
+
+  #epochAt(t0Ms: number): Epoch {
+    const epoch = this.#epoch;
+    if (epoch !== null && epoch.seq + this.#cuts.length < STREAM_RECORDS && t0Ms - epoch.beganMs < STREAM_MS)
+      return epoch;
+    const { clock, bootId } = this.#context;
+    const utc = clock.utc();
+    const schema: Schema = {
+      agreement: { uid: this.plan.agreement, hash: this.plan.agreementHash },
+      bootId,
+      utcOffsetMs: utcMs(0n, utc),
+      utcErrorMs: Number.isFinite(utc.errorNs) ? Math.ceil(utc.errorNs / NS_PER_MS) : null,
+      utcSource: utc.source,
+      groups: this.#routes.map(({ group }) => group.schema),
+    };
+    const id = new Uint8Array(randomBytes(STREAM_BYTES));
+    this.#epoch = {
+      id,
+      beganMs: t0Ms,
+      schema,
+      schemaHash: createHash('sha256').update(encodeSchema(schema)).digest(),
+      encoder: createRecordEncoder(schema),
+      seq: 0,
+      chain: chainStart(id),
+      session: null,
+    };
+    return this.#epoch;
+  }
+
+  async #seal({ epoch, t0Ms, record, utcMs, samples, fields, denied }: Cut): Promise<void> {
+    const { store, bootId } = this.#context;
+    epoch.session ??= await this.#begin(epoch);
+    const seq = epoch.seq++;
+    const { payload, bodyHash } = await epoch.session.seal(seq, record);
+    epoch.chain = nextChain(epoch.chain, bodyHash);
+    const { agreementTag } = epoch.session;
+    const leaf = recordLeaf({
+      bootId,
+      boottimeMs: t0Ms,
+      utcMs,
+      bodyHash,
+      stream: epoch.id,
+      seq,
+      agreementTag,
+      chain: epoch.chain,
+    });
+    const meter: MeterDelta = {
+      agreement: this.plan.agreement,
+      recipient: this.plan.recipient,
+      purpose: this.plan.purpose,
+      action: 'distribute',
+      hour: utcMs === null ? -1 - Math.floor(t0Ms / MS_PER_HOUR) : Math.floor(utcMs / MS_PER_HOUR),
+      records: 1,
+      samples,
+      bytes: payload.length,
+      fields,
+      denied,
+    };
+    this.#context.onSealed();
+    await store.append({ stream: epoch.id, seq, payload, leaf, bodyHash, meter });
+  }
+
+  async #begin(epoch: Epoch): Promise<SenderSession> {
+    const { store, tenant, pseudonym, sign, algorithm, keyId, recipientKey } = this.#context;
+    const { recipient, purpose, agreement, campaign, priority } = this.plan;
+    const session = await openSession({
+      recipientKey: recipientKey(recipient),
+      tenant,
+      pseudonym,
+      stream: epoch.id,
+      schema: epoch.schema,
+      sign,
+      algorithm,
+      keyId,
+    });
+    const topic = recordTopic(tenant, pseudonym, epoch.id);
+    store.begin({
+      stream: epoch.id,
+      pseudonym,
+      recipient,
+      purpose,
+      agreement,
+      campaign,
+      priority,
+      topic,
+      session: session.message,
+    });
+    return session;
+  }
+}

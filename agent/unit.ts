@@ -1,0 +1,254 @@
+import { createHash, type JsonWebKey, randomBytes } from 'node:crypto';
+import { mkdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import { type FrameBatch, type FrameFilter, type FrameSource, TollgateError } from '#contracts';
+import { nodeCrypto, parseVerifierKey, TYPE_ECDSA } from '#ledger';
+import { createGate, type Gate } from '#policies';
+import { ALG_EDDSA, ALG_ES256, bootLeaf, decisionLeaf, documentLeaf, type LeafTime, timeJumpLeaf } from '#wire';
+import { FrameClock, utcMs } from './clock.ts';
+import type { PathCounts } from './counts.ts';
+import { DenialLog } from './denials.ts';
+import type { Documents } from './documents.ts';
+import { Keeper } from './keeper.ts';
+import type { UnitKeys } from './keys.ts';
+import { idsOf, type Lane, lanesOf } from './lanes.ts';
+import { Pipeline } from './pipeline.ts';
+import { pseudonymIn } from './pseudonym.ts';
+import { spoolKeys } from './spool-keys.ts';
+import type { DurableStats, DurableStore, ProtocolState } from './store/index.ts';
+import { openStore } from './store/index.ts';
+import { OutStream } from './stream.ts';
+
+/** How often records and windows are closed although no frame came, and the keeper looks, ms. */
+const TICK_MS = 200;
+/** Samples that the gate kept back are one leaf a rule and minute, ms of boottime. */
+const DENIAL_LEAF_MS = 60_000;
+const BOOT_ID_BYTES = 8;
+const NS_PER_MS = 1_000_000n;
+export const STORE_FILE = 'tollgate.sqlite';
+
+export interface UnitOptions {
+  readonly documents: Documents;
+  readonly keys: UnitKeys;
+  /** Folder of the store. */
+  readonly state: string;
+  readonly tenant: string;
+  /** Software version, for the boot leaf. */
+  readonly version: string;
+  /** Sources run in real time: boottime goes on between their frames. */
+  readonly live: boolean;
+  readonly maxBytes: number;
+  readonly groupCommitMs: number;
+  /** How often checkpoints and proofs are published, ms; 60 s without it. */
+  readonly publishMs?: number;
+  readonly observe?: (state: ProtocolState) => void;
+  /** Test hook: SIGKILL at a state of the store's own thread. */
+  readonly faultAt?: { readonly state: ProtocolState; readonly occurrence: number };
+}
+
+/** What status, screens and summaries read. */
+export interface UnitStatus {
+  readonly path: PathCounts;
+  readonly store: DurableStats;
+  /** Samples that the gate kept back since the start, by rule. */
+  readonly denied: ReadonlyMap<string, number>;
+}
+
+/**
+ * One unit without sockets: documents in, frames in, an outbox out. Many run in one process; `Service` gives one of them
+ * sources and an uplink.
+ */
+export class Unit {
+  readonly store: DurableStore;
+  readonly pseudonym: string;
+  readonly bootId: Uint8Array;
+  /** Rejects when a tick failed: the unit cannot go on. Never resolves. */
+  readonly failed: Promise<never>;
+  readonly #fail: (error: unknown) => void;
+  readonly #lanes: readonly Lane[];
+  readonly #clock: FrameClock;
+  readonly #gate: Gate;
+  readonly #pipeline: Pipeline;
+  readonly #keeper: Keeper;
+  readonly #denials: DenialLog;
+  readonly #live: boolean;
+  #timer: NodeJS.Timeout | undefined;
+  #working: Promise<unknown> = Promise.resolve();
+  #denialMinute = 0;
+
+  private constructor(options: UnitOptions, store: DurableStore, pseudonym: string, bootId: Uint8Array) {
+    const { documents, keys, observe, tenant, live } = options;
+    const { plan } = documents;
+    const { promise, reject } = Promise.withResolvers<never>();
+    // Who runs a log and never looks at `failed` learns of the fault from `finish`.
+    promise.catch(() => undefined);
+    this.failed = promise;
+    this.#fail = reject;
+    this.store = store;
+    this.pseudonym = pseudonym;
+    this.bootId = bootId;
+    this.#live = live;
+    this.#clock = new FrameClock(live);
+    this.#gate = createGate(plan);
+    this.#lanes = lanesOf(plan, documents.channels);
+    this.#denials = new DenialLog(plan);
+    const key = parseVerifierKey(keys.verifierKey, nodeCrypto);
+    const sign = (message: Uint8Array) => keys.anchor.sign(message);
+    const keyId = new Uint8Array(4);
+    new DataView(keyId.buffer).setUint32(0, key.keyId);
+    const context = {
+      store,
+      clock: this.#clock,
+      bootId,
+      tenant,
+      pseudonym,
+      sign,
+      keyId,
+      algorithm: key.type === TYPE_ECDSA ? ALG_ES256 : ALG_EDDSA,
+      recipientKey: (did: string) => hpkeKey(keys, did),
+      onSealed: () => observe?.('sealed'),
+    };
+    const routes = this.#lanes.flatMap((lane) => lane.routes.flat());
+    const streams = plan.streams.map((stream, index) => {
+      const own = routes.filter((route) => route.stream === index);
+      return new OutStream(stream, own, context);
+    });
+    this.#pipeline = new Pipeline({
+      lanes: this.#lanes,
+      gate: this.#gate,
+      streams,
+      clock: this.#clock,
+      onTimeJump: (before, after) => store.leaf(timeJumpLeaf(this.#now(), before, after)),
+    });
+    this.#keeper = new Keeper({
+      store,
+      clock: this.#clock,
+      signer: { key, sign },
+      onSigned: () => observe?.('checkpoint-signed'),
+      ...(options.publishMs === undefined ? {} : { publishMs: options.publishMs }),
+    });
+  }
+
+  /** @throws {TollgateError} TG_RECIPIENT_UNKNOWN, and what the store throws */
+  static async open(options: UnitOptions): Promise<Unit> {
+    const { documents, keys, state, observe, faultAt } = options;
+    for (const { recipient } of documents.plan.streams) hpkeKey(keys, recipient);
+    await mkdir(state, { recursive: true, mode: 0o700 });
+    const bootId = new Uint8Array(randomBytes(BOOT_ID_BYTES));
+    const store = await openStore({
+      file: join(state, STORE_FILE),
+      maxBytes: options.maxBytes,
+      groupCommitMs: options.groupCommitMs,
+      bootId,
+      spoolKeys: spoolKeys(keys.anchor),
+      ...(observe === undefined ? {} : { observe }),
+      ...(faultAt === undefined ? {} : { faultAt }),
+    });
+    const unit = new Unit(options, store, await pseudonymIn(state), bootId);
+    unit.#begin(options);
+    return unit;
+  }
+
+  get counts(): PathCounts {
+    return this.#pipeline.counts;
+  }
+
+  /** Ids with a decode right, so that sources drop the rest early. */
+  get filter(): FrameFilter {
+    return { ids: this.#lanes.map(idsOf) };
+  }
+
+  /** Opens a source on a channel; resolves when it has delivered its last frame. */
+  async play(source: FrameSource, channel: number): Promise<void> {
+    await source.open((batch) => this.frames(batch, channel), this.filter);
+    await source.ended;
+  }
+
+  /** One batch. Batches of all sources go one after the other; the promise is the source's back-pressure. */
+  frames(batch: FrameBatch, channel: number): Promise<void> {
+    return this.#inTurn(() => this.#pipeline.frames(batch, channel));
+  }
+
+  /** Ends the streams, commits, and leaves a checkpoint and its proofs in the outbox. */
+  async finish(): Promise<void> {
+    clearInterval(this.#timer);
+    await this.#inTurn(async () => {
+      await this.#pipeline.finish();
+      this.#denialLeaves();
+      await this.store.commit();
+      await this.#keeper.checkpoint();
+      await this.#keeper.publish();
+    });
+  }
+
+  async close(): Promise<void> {
+    clearInterval(this.#timer);
+    await this.#working;
+    await this.store.close();
+  }
+
+  async status(): Promise<UnitStatus> {
+    this.#denials.collect(this.#gate.drainDenials());
+    return { path: this.#pipeline.counts, store: await this.store.stats(), denied: this.#denials.total };
+  }
+
+  #begin({ documents, version }: UnitOptions): void {
+    const { plan, campaigns, agreements } = documents;
+    const now = this.#now();
+    this.store.leaf(bootLeaf(now, version));
+    for (const { campaign, hash } of campaigns) this.store.leaf(documentLeaf(now, 'campaign', campaign, hash));
+    for (const { uid, hash } of agreements) this.store.leaf(documentLeaf(now, 'agreement', uid, hash));
+    for (const [i, { decoder }] of this.#lanes.entries()) {
+      const hash = createHash('sha256').update(decoder.module).digest();
+      this.store.leaf(documentLeaf(now, 'decoder', documents.channels[i]!.name, hash));
+    }
+    for (const denial of plan.denials) this.store.leaf(decisionLeaf(now, { ...denial, count: 0 }));
+    this.#timer = setInterval(() => void this.#tick(), TICK_MS);
+    this.#timer.unref();
+  }
+
+  async #tick(): Promise<void> {
+    try {
+      await this.#inTurn(async () => {
+        const bootNs = this.#clock.bootNs();
+        if (this.#live && bootNs > 0n) await this.#pipeline.idle(Number(bootNs));
+        const minute = Math.floor(Number(bootNs / NS_PER_MS) / DENIAL_LEAF_MS);
+        if (minute !== this.#denialMinute) {
+          this.#denialMinute = minute;
+          this.#denialLeaves();
+        }
+        await this.#keeper.tick();
+      });
+    } catch (error) {
+      clearInterval(this.#timer);
+      this.#fail(error);
+    }
+  }
+
+  /** The pipeline is one path: batches, ticks and the end take turns. */
+  #inTurn<T>(work: () => Promise<T>): Promise<T> {
+    const turn = this.#working.then(work);
+    this.#working = turn.catch(() => undefined);
+    return turn;
+  }
+
+  #denialLeaves(): void {
+    this.#denials.collect(this.#gate.drainDenials());
+    for (const body of this.#denials.take()) this.store.leaf(decisionLeaf(this.#now(), body));
+  }
+
+  #now(): LeafTime {
+    const bootNs = this.#clock.bootNs();
+    return {
+      bootId: this.bootId,
+      boottimeMs: Number(bootNs / NS_PER_MS),
+      utcMs: utcMs(bootNs, this.#clock.utc()),
+    };
+  }
+}
+
+function hpkeKey(keys: UnitKeys, did: string): JsonWebKey {
+  const recipient = keys.recipients.get(did);
+  if (recipient === undefined) throw new TollgateError('TG_RECIPIENT_UNKNOWN', `no key for ${did}`);
+  return recipient.hpke;
+}

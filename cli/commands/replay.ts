@@ -1,0 +1,135 @@
+import { randomBytes } from 'node:crypto';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { parseArgs } from 'node:util';
+import { loadDocuments } from '#agent/documents';
+import { loadUnitKeys, writeEnrolment } from '#agent/keys';
+import { candumpSource } from '#agent/sources/candump';
+import { Unit, type UnitStatus } from '#agent/unit';
+import { formatError, TollgateError } from '#contracts';
+import { enrolment } from '#trust';
+import type { Command, Io } from '../command.ts';
+import { Progress } from '../progress.ts';
+import { bold, bytes, count, table } from '../text.ts';
+import { version } from '../version.ts';
+import { planText } from './check.ts';
+
+export const command: Command = {
+  name: 'replay',
+  summary: 'Runs a log through the whole path without a broker and shows what would have left',
+  package: 'unit',
+  help: `
+Usage: tollgate replay LOG --dbc F [--mapping F] [--campaign F]… [--agreement F]… [--state DIR] [--json]
+
+Decodes the log (candump -L, plain or gzip), applies the plan that campaigns and agreements make, seals the records and commits them with
+their ledger to a store. Without a campaign and an agreement nothing may leave, and the summary says so. Keys are made for the occasion.
+
+  --dbc F         database of the log
+  --mapping F     names: DBC signals to VSS paths
+  --campaign F    what a recipient asks for (YAML); may be repeated
+  --agreement F   what the owner allows (JSON-LD), trusted because you name it; may be repeated
+  --state DIR     keep store and keys there (default: a temporary folder, removed at the end)
+  --json          the summary as one JSON object
+
+Example:
+  tollgate replay drive.log --dbc drive.dbc --campaign ubi.yaml --agreement ubi.json --state replayed
+  tollgate verify replayed/tollgate.sqlite
+`,
+  async run(args, io) {
+    const { values, positionals } = parseArgs({
+      args: [...args],
+      allowPositionals: true,
+      options: {
+        dbc: { type: 'string' },
+        mapping: { type: 'string' },
+        campaign: { type: 'string', multiple: true, default: [] },
+        agreement: { type: 'string', multiple: true, default: [] },
+        state: { type: 'string' },
+        json: { type: 'boolean', default: false },
+      },
+    });
+    const [log] = positionals;
+    if (log === undefined || values.dbc === undefined || positionals.length > 1) {
+      throw new TollgateError('TG_CLI_USAGE', 'replay takes one LOG and --dbc FILE');
+    }
+    const { documents, problems } = await loadDocuments(
+      {
+        channels: [
+          { name: 'log', dbc: values.dbc, ...(values.mapping === undefined ? {} : { mapping: values.mapping }) },
+        ],
+        campaigns: values.campaign,
+        agreements: values.agreement,
+        lawPacks: [],
+        context: { ignition: 'assume-on' },
+      },
+      null,
+      Date.now(),
+    );
+    if (documents === null || problems.length > 0) {
+      for (const problem of problems) io.err(`${formatError(problem)}\n`);
+      return 2;
+    }
+    const state = values.state ?? (await mkdtemp(join(tmpdir(), 'tollgate-replay-')));
+    try {
+      const recipients = [...new Set(documents.plan.streams.map(({ recipient }) => recipient))];
+      const keyDir = join(state, 'keys');
+      await writeEnrolment(keyDir, enrolment({ recipients, random: (size) => randomBytes(size) }));
+      const unit = await Unit.open({
+        documents,
+        keys: await loadUnitKeys(join(keyDir, 'unit')),
+        state,
+        tenant: 'replay',
+        version: version(),
+        live: false,
+        maxBytes: Number.MAX_SAFE_INTEGER,
+        groupCommitMs: 1000,
+      });
+      const progress = new Progress(io);
+      const startMs = performance.now();
+      const source = candumpSource({
+        name: log,
+        path: log,
+        bootId: unit.bootId,
+        onMalformed: (line) => io.err(`${log}:${line}: not a candump line, skipped\n`),
+      });
+      const timer = setInterval(() => progress.show(() => `${count(unit.counts.frames)} frames`), 250);
+      try {
+        await unit.play(source, 0);
+        await unit.finish();
+      } finally {
+        clearInterval(timer);
+        progress.done();
+      }
+      const seconds = (performance.now() - startMs) / 1000;
+      const status = await unit.status();
+      await unit.close();
+      if (values.json) {
+        const { path, store } = status;
+        io.out(
+          `${JSON.stringify({ ...path, malformed: source.malformed(), seconds, records: store.queued, bytes: store.bytes, denials: documents.plan.denials, ledger: { size: store.head.size, root: Buffer.from(store.head.root).toString('base64') } })}\n`,
+        );
+      } else {
+        io.out(planText(documents.plan, io));
+        io.out(summary(status, source.malformed(), seconds, io));
+        if (values.state !== undefined) io.out(`\nStore and ledger: ${join(state, 'tollgate.sqlite')}\n`);
+      }
+      return 0;
+    } finally {
+      if (values.state === undefined) await rm(state, { recursive: true, force: true });
+    }
+  },
+};
+
+function summary({ path, store }: UnitStatus, malformed: number, seconds: number, io: Io): string {
+  return `\n${bold('What happened', io)}\n${table([
+    ['frames', `${count(path.frames)} in ${seconds.toFixed(1)} s (${count(path.frames / seconds)}/s)`],
+    ['of unknown ids', `${count(path.unknown)}, never decoded`],
+    ['short frames', count(path.short)],
+    ['malformed lines', count(malformed)],
+    ['values admitted', count(path.admitted)],
+    ['values denied', count(path.denied)],
+    ['messages in the outbox', `${count(store.queued)}, ${bytes(store.bytes)}`],
+    ['ledger', `${count(store.head.size)} leaves, head ${Buffer.from(store.head.root).toString('base64')}`],
+  ])}`;
+}

@@ -1,0 +1,57 @@
+import { parseArgs } from 'node:util';
+import { loadConfig } from '#agent/config/load';
+import { processLog } from '#agent/log';
+import { Service } from '#agent/service';
+import { serveStatus } from '#agent/status';
+import type { Command } from '../command.ts';
+import { requireShutCodeGeneration } from '../hardening.ts';
+import { sourceFactory } from '../sources.ts';
+import { version } from '../version.ts';
+
+export const command: Command = {
+  name: 'run',
+  summary: 'Runs the agent: sources, plan, outbox, uplink',
+  package: 'unit',
+  help: `
+Usage: tollgate run [--config FILE]
+
+Reads frames from the configured sources, lets out what the agreements permit, and sends it to the broker. Runs until SIGTERM; when every
+source is a log, until the logs have ended and the receiver has acknowledged what was sent (at most 30 s).
+SIGTERM commits, sends what fits into 300 ms and stops; the rest goes at the next start.
+
+Log lines are JSON on stderr. They carry counts and error codes, never a value, a position, a key or a topic.
+
+  --config FILE   configuration (default: tollgate.yaml)
+
+Exit code: 0 stopped in order, 1 a log ended and not everything was acknowledged, 2 it could not start.
+
+Example:
+  tollgate check && tollgate run
+`,
+  async run(args, io) {
+    const { values } = parseArgs({
+      args: [...args],
+      options: { config: { type: 'string', default: 'tollgate.yaml' } },
+    });
+    requireShutCodeGeneration();
+    const config = await loadConfig(values.config);
+    const log = await processLog();
+    const service = await Service.open({ config, log, version: version(), source: sourceFactory(config, log) });
+    const status = await serveStatus(config.unit.state, service);
+    log.info('started', { count: config.sources.length });
+    try {
+      await service.play(io.signal);
+      if (io.signal.aborted) {
+        await service.stop();
+        log.info('stopped');
+        return 0;
+      }
+      log.info('sources-ended');
+      const settled = await service.drain(io.signal);
+      log.info(settled ? 'drained' : 'not-drained');
+      return settled ? 0 : 1;
+    } finally {
+      await status.close();
+    }
+  },
+};

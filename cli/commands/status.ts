@@ -1,0 +1,66 @@
+import { parseArgs } from 'node:util';
+import { loadConfig } from '#agent/config/load';
+import { askStatus, type ServiceStatus } from '#agent/status';
+import type { Command, Io } from '../command.ts';
+import { bold, bytes, count, table } from '../text.ts';
+
+export const command: Command = {
+  name: 'status',
+  summary: 'Shows what the running agent does',
+  package: 'unit',
+  help: `
+Usage: tollgate status [--config FILE] [--json]
+
+Asks the agent that runs with this configuration: frames, values admitted and denied, outbox, ledger, uplink, memory.
+
+  --config FILE   configuration (default: tollgate.yaml)
+  --json          everything as one JSON object
+
+Exit code: 0 the agent runs, 1 no agent answers.
+
+Example:
+  tollgate status --json | jq .unit.store.queued
+`,
+  async run(args, io) {
+    const { values } = parseArgs({
+      args: [...args],
+      options: { config: { type: 'string', default: 'tollgate.yaml' }, json: { type: 'boolean', default: false } },
+    });
+    const config = await loadConfig(values.config);
+    const status = await askStatus(config.unit.state);
+    if (status === null) {
+      if (values.json) io.out('null\n');
+      else io.err('No agent answers on this state folder: start it with `tollgate run`.\n');
+      return 1;
+    }
+    io.out(values.json ? `${JSON.stringify(status)}\n` : statusText(status, io));
+    return 0;
+  },
+};
+
+export function statusText({ unit, uplink, memory }: ServiceStatus, io: Io): string {
+  const { path, store, denied } = unit;
+  const rows = [
+    ['frames', `${count(path.frames)} (${count(path.unknown)} of unknown ids, ${count(path.short)} short)`],
+    ['values', `${count(path.admitted)} admitted, ${count(path.denied)} denied`],
+    ...denied.map((one) => ['  denied by', `${one.rule}: ${count(one.count)}`]),
+    [
+      'outbox',
+      `${count(store.queued)} queued, ${count(store.inflight)} in flight, ${count(store.pubacked)} at the broker, ${bytes(store.bytes)}`,
+    ],
+    ['acknowledged', `${count(store.acked)} records${store.evicted > 0 ? `, ${count(store.evicted)} evicted` : ''}`],
+    [
+      'ledger',
+      `${count(store.head.size)} leaves, checkpoint at ${count(store.checkpointSize)}, head ${store.head.root}`,
+    ],
+    [
+      'uplink',
+      uplink === null
+        ? 'none configured'
+        : `${uplink.connected ? 'connected' : 'not connected'}${uplink.lastError === null ? '' : `, ${uplink.lastError}`}`,
+    ],
+    ['anchor', 'software-untrusted'],
+    ['memory', bytes(memory.rss)],
+  ];
+  return `${bold('tollgate', io)}\n${table(rows)}`;
+}
