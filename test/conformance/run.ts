@@ -26,7 +26,9 @@ async function conformance(dir: string | undefined, only: string | undefined, co
     return 2;
   }
   if (!existsSync(dir)) {
-    process.stdout.write(`conformance: there is no folder ${basename(dir)}: nothing was compared\n0 passed, 0 failed, 1 skipped\n`);
+    process.stdout.write(
+      `conformance: there is no folder ${basename(dir)}: nothing was compared\n0 passed, 0 failed, 1 skipped\n`,
+    );
     return 0;
   }
   const sum = { passed: 0, failed: 0, skipped: 0 };

@@ -122,7 +122,10 @@ export class Relay {
       return;
     }
     const broker = createConnection(this.#target, '127.0.0.1');
-    for (const [from, to] of [[client, broker], [broker, client]] as const) {
+    for (const [from, to] of [
+      [client, broker],
+      [broker, client],
+    ] as const) {
       this.#sockets.add(from);
       from.on('data', (chunk: Buffer) => {
         this.#seen.push(chunk);

@@ -5,6 +5,8 @@ const RUN = 8;
 /** A run of fewer different values (a steering wheel at rest) is found by chance in any file of zeros. */
 const LEAST_VARIETY = 4;
 const LARGEST_STRIDE = 12;
+/** Digits of a run of numbers that chance does not make. */
+const LEAST_DIGITS = 20;
 
 interface Needle {
   readonly how: string;
@@ -41,8 +43,8 @@ export class LeakSearch {
       }
       // Every eighth start covers the column; text runs are long.
       if (runs % RUN === 1) {
-        this.#texts.push({ how: 'raw values as decimal text', values: run });
-        this.#texts.push({ how: 'physical values as decimal text', values: physical.slice(i, i + RUN) });
+        this.#addText('raw values as decimal text', run);
+        this.#addText('physical values as decimal text', physical.slice(i, i + RUN));
       }
     }
     this.runs = runs;
@@ -69,11 +71,18 @@ export class LeakSearch {
     list.push({ how, bytes });
   }
 
+  /** Eight small digits stand in any binary file by chance. */
+  #addText(how: string, values: readonly number[]): void {
+    if (values.join('').length >= LEAST_DIGITS) this.#texts.push({ how, values });
+  }
+
   /** Numbers of a text at a constant distance: every line of a JSON log has the value at the same place. */
   #searchText(bytes: Uint8Array, found: Set<string>): void {
-    const numbers = [...Buffer.from(bytes).toString('latin1').matchAll(/-?\d+(?:\.\d+)?(?:e[+-]?\d+)?/gi)].map((match) =>
-      Number(match[0]),
-    );
+    const numbers = [
+      ...Buffer.from(bytes)
+        .toString('latin1')
+        .matchAll(/-?\d+(?:\.\d+)?(?:e[+-]?\d+)?/gi),
+    ].map((match) => Number(match[0]));
     const places = new Map<number, number[]>();
     for (const [i, value] of numbers.entries()) {
       const list = places.get(value);

@@ -95,7 +95,7 @@ export function oracleRaw(signal: OracleSignal, data: Uint8Array): bigint | null
     if (signal.intel) position += 1;
     else position = position % 8 === 0 ? position + 15 : position - 1;
   }
-  if (signal.signed && (raw >> BigInt(signal.bits - 1)) === 1n) raw -= 1n << BigInt(signal.bits);
+  if (signal.signed && raw >> BigInt(signal.bits - 1) === 1n) raw -= 1n << BigInt(signal.bits);
   return raw;
 }
 
@@ -119,8 +119,12 @@ export function oracleWindows(signal: OracleSignal, frames: readonly OracleFrame
   }
   const physical = (raw: number) => raw * signal.factor + signal.offset;
   return [...groups].map(([window, raws]) => {
-    const low = raws.reduce((a, b) => (b < a ? b : a));
-    const high = raws.reduce((a, b) => (b > a ? b : a));
+    let low = raws[0]!;
+    let high = raws[0]!;
+    for (const raw of raws) {
+      if (raw < low) low = raw;
+      if (raw > high) high = raw;
+    }
     const [min, max] = signal.factor < 0 ? [high, low] : [low, high];
     const sum = raws.reduce((a, b) => a + b, 0n);
     return {
