@@ -18,6 +18,15 @@ export class Interfaces {
     this.#wanted = wanted;
   }
 
+  /** The name that was asked for last; empty before the first. */
+  get lastName(): Uint8Array {
+    return this.#last === null ? NO_NAME : this.#last.name;
+  }
+
+  get lastChannel(): number {
+    return this.#last === null ? -1 : this.#last.channel;
+  }
+
   /** Channel of the name in the first `length` bytes, −1 where its frames are left out. */
   channel(name: Uint8Array, length: number): number {
     if (this.#last !== null && isSame(this.#last.name, name, length)) return this.#last.channel;
@@ -47,6 +56,7 @@ export class Interfaces {
 }
 
 const MOST_INTERFACES = 256;
+const NO_NAME = new Uint8Array(0);
 
 function isSame(known: Uint8Array, name: Uint8Array, length: number): boolean {
   if (known.length !== length) return false;

@@ -42,6 +42,8 @@ const FRACTION_DIGITS = 9;
 /** candump writes microseconds. */
 const LOG_ERROR_NS = 1000;
 const WORD = 2 ** 32;
+/** No usual line is longer: time, name of 32 characters, id and eight bytes. */
+const FAST_LINE_BYTES = 96;
 const CLASSIC_BYTES = CLASSIC_SLOT_BYTES - HEADER_BYTES;
 const FD_BYTES = FD_SLOT_BYTES - HEADER_BYTES;
 const POWERS = Float64Array.from({ length: FRACTION_DIGITS + 1 }, (_, i) => 10 ** (FRACTION_DIGITS - i));
@@ -80,11 +82,12 @@ export class CandumpParser {
   /** Where the payload of a frame goes that no one wants. */
   readonly #nowhere = new Uint8Array(FD_SLOT_BYTES);
   #classic: Uint8Array | null = null;
+  /** The classic buffer as words; all platforms of Node that the agent runs on are little-endian. */
+  #words: Uint32Array | null = null;
   #fd: Uint8Array | null = null;
   #slotBytes: SlotBytes = CLASSIC_SLOT_BYTES;
   #count = 0;
   #firstNs = 0;
-  #lastNs = 0;
   #originSeconds = -1;
   #originNs = 0;
   /** Line being read, from 1. */
@@ -117,7 +120,16 @@ export class CandumpParser {
    * @returns offset of the first byte that was not read
    */
   feed(chunk: Uint8Array, from = 0): number {
+    const lastFast = chunk.length - FAST_LINE_BYTES;
     for (let at = from; at < chunk.length; at++) {
+      if (this.#state === State.Start && at <= lastFast) {
+        const next = this.#fastLine(chunk, at);
+        if (this.ready) return next;
+        if (next > at) {
+          at = next - 1;
+          continue;
+        }
+      }
       const byte = chunk[at]!;
       if (this.#state === State.Data) {
         // The most frequent state first: two digits of the payload.
@@ -175,9 +187,86 @@ export class CandumpParser {
     return batch;
   }
 
+  /**
+   * The usual line in one go: a classic frame of the interface of the line before, microseconds, LF. Anything else is
+   * left to the states, which alone know what is wrong with a line.
+   *
+   * @returns offset behind the line, or `at` where nothing was read
+   */
+  #fastLine(chunk: Uint8Array, at: number): number {
+    const name = this.#interfaces.lastName;
+    if (this.#slotBytes !== CLASSIC_SLOT_BYTES || this.#originSeconds < 0 || chunk[at] !== FIRST_CHARACTER) return at;
+    let p = at + 1;
+    let seconds = 0;
+    let digit = chunk[p++]! - 0x30;
+    while (digit >= 0 && digit <= 9) {
+      seconds = seconds * 10 + digit;
+      digit = chunk[p++]! - 0x30;
+    }
+    if (chunk[p - 1] !== 0x2e || p - at < 3 || p - at > 14) return at;
+    let micros = 0;
+    for (const end = p + 6; p < end; p++) {
+      digit = chunk[p]! - 0x30;
+      if (digit < 0 || digit > 9) return at;
+      micros = micros * 10 + digit;
+    }
+    if (chunk[p++] !== 0x29 || chunk[p++] !== 0x20) return at;
+    for (let i = 0; i < name.length; i++) if (chunk[p++] !== name[i]) return at;
+    if (chunk[p++] !== 0x20) return at;
+    let id = 0;
+    const idStart = p;
+    for (let high = HEX[chunk[p]!]!; high >= 0; high = HEX[chunk[p]!]!) {
+      id = (id << 4) | high;
+      p++;
+      if (p - idStart > 8) return at;
+    }
+    const isExtended = p - idStart === 8;
+    if (chunk[p++] !== 0x23 || (isExtended ? id >>> 0 > CAN_EFF_MASK : p - idStart !== 4 || id > CAN_SFF_MASK))
+      return at;
+    if (isExtended) id |= CAN_EFF_FLAG;
+    // The slot behind the last frame is free: what is written there counts only when the line is whole.
+    const buffer = this.#buffer();
+    const words = this.#words!;
+    const slot = this.#count * CLASSIC_SLOT_BYTES;
+    words[(slot >>> 2) + 4] = 0;
+    words[(slot >>> 2) + 5] = 0;
+    const payload = slot + HEADER_BYTES;
+    let length = 0;
+    for (let high = HEX[chunk[p]!]!; high >= 0; high = HEX[chunk[p]!]!) {
+      const low = HEX[chunk[p + 1]!]!;
+      if (low < 0 || length === CLASSIC_BYTES) return at;
+      buffer[payload + length++] = (high << 4) | low;
+      p += 2;
+    }
+    if (chunk[p++] !== 0x0a) return at;
+    this.#line++;
+    const channel = this.#interfaces.lastChannel;
+    if (channel < 0 || !this.#interfaces.wants(channel, id)) {
+      this.skipped++;
+      return p;
+    }
+    const timeNs = Math.max(0, (seconds - this.#originSeconds) * NS_PER_S + micros * 1000 - this.#originNs);
+    const high = Math.floor(timeNs / WORD);
+    words[slot >>> 2] = timeNs - high * WORD;
+    words[(slot >>> 2) + 1] = high;
+    words[(slot >>> 2) + 2] = id;
+    words[(slot >>> 2) + 3] = length | (channel << 16);
+    this.#counted(timeNs);
+    return p;
+  }
+
+  #counted(timeNs: number): void {
+    if (this.#count === 0) this.#firstNs = timeNs;
+    this.#count++;
+    this.ready = this.#count === this.#batchFrames || timeNs - this.#firstNs > this.#spanNs;
+  }
+
   #buffer(): Uint8Array {
     if (this.#slotBytes === CLASSIC_SLOT_BYTES) {
-      this.#classic ??= new Uint8Array(this.#batchFrames * CLASSIC_SLOT_BYTES);
+      if (this.#classic === null) {
+        this.#classic = new Uint8Array(this.#batchFrames * CLASSIC_SLOT_BYTES);
+        this.#words = new Uint32Array(this.#classic.buffer);
+      }
       return this.#classic;
     }
     this.#fd ??= new Uint8Array(this.#batchFrames * FD_SLOT_BYTES);
@@ -402,18 +491,16 @@ export class CandumpParser {
     const timeNs = Math.max(0, sinceStart);
     const buffer = this.#buffer();
     const slot = this.#count * this.#slotBytes;
-    writeWord(buffer, slot, timeNs % WORD);
-    writeWord(buffer, slot + 4, Math.floor(timeNs / WORD));
+    const high = Math.floor(timeNs / WORD);
+    writeWord(buffer, slot, timeNs - high * WORD);
+    writeWord(buffer, slot + 4, high);
     writeWord(buffer, slot + OFFSET_ID, this.#id);
     buffer[slot + OFFSET_LENGTH] = this.#length;
     buffer[slot + OFFSET_FLAGS] = this.#isFd ? this.#flags | CANFD_FDF : 0;
     buffer[slot + OFFSET_CHANNEL] = this.#channel;
     const used = this.#isRemote ? 0 : this.#length;
     for (let i = HEADER_BYTES + used; i < this.#slotBytes; i++) buffer[slot + i] = 0;
-    if (this.#count === 0) this.#firstNs = timeNs;
-    this.#lastNs = timeNs;
-    this.#count++;
-    this.ready = this.#count === this.#batchFrames || this.#lastNs - this.#firstNs > this.#spanNs;
+    this.#counted(timeNs);
   }
 }
 

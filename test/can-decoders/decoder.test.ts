@@ -1,5 +1,6 @@
+import { spawnSync } from 'node:child_process';
 import fc from 'fast-check';
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 import { CAN_EFF_FLAG, CAN_ERR_FLAG, CAN_RTR_FLAG, type SignalInfo } from '#contracts';
 import type { Database } from '#dbc/model';
 import {
@@ -342,10 +343,86 @@ describe('the compiled decoder and the interpreter', () => {
             short: b.short,
             ignored: b.ignored,
           });
+          // Words show the presence bitmaps, doubles the cells: two NaN need not have the same bits.
+          expect(presence(compiled, a)).toEqual(presence(slow, b));
           expect(Array.from(a.f64.subarray(0, a.bytes / 8))).toEqual(Array.from(b.f64.subarray(0, b.bytes / 8)));
         }
       }),
       { numRuns: 400, seed: 20261125 },
     );
+  });
+});
+
+/** Header and presence words of every row. */
+function presence({ layout }: Decoder, { u32, bytes }: { u32: Uint32Array; bytes: number }): number[] {
+  const words: number[] = [];
+  for (let at = 0; at < bytes; ) {
+    const { cells, rowBytes } = layout.messages[u32[at / 4]!]!;
+    words.push(...u32.subarray(at / 4, (at + rowBytes - cells * 8) / 4));
+    at += rowBytes;
+  }
+  return words;
+}
+
+describe('a decoder', () => {
+  const good = message({ name: 'Good', signals: [signal({ name: 'a' })] });
+  const create = (db: Database, signals: readonly SignalInfo[]) => () =>
+    createDecoder({ channel: 0, database: db, signals });
+  const info = (parts: Partial<SignalInfo>): SignalInfo => ({ ...signalInfos(database(good))[0]!, ...parts });
+
+  it('is refused for a signal that the database does not have', () => {
+    expect(create(database(good), [info({ signal: 'b' })])).toThrow('Good has no signal b');
+    expect(create(database(good), [info({ id: 5 })])).toThrow('the database has no message Good with this id');
+    const huge = database(message({ name: 'Huge', signals: [signal({ name: 'a', length: 65 })] }));
+    expect(create(huge, signalInfos(huge))).toThrow('Huge.a has no possible place in a frame');
+  });
+
+  it('is refused for two messages with one id, and has the later one where no one says which', () => {
+    const db = database(good, message({ name: 'Later', signals: [signal({ name: 'b' })] }));
+    expect(create(db, [info({}), info({ message: 'Later', signal: 'b' })])).toThrow('Good and Later have the same id');
+    expect(signalInfos(db).map(({ signal: name }) => name)).toEqual(['b']);
+    expect(rowsOf(decoderOf(db), [{ id: 0x100, data: [3] }]).rows[0]!.values).toEqual({ b: 3 });
+    expect(rowsOf(decoderOf(db, [info({})]), [{ id: 0x100, data: [3] }]).rows[0]!.values).toEqual({ a: 3 });
+  });
+
+  it('is refused for multiplexers that are missing or depend on one another', () => {
+    const on = (multiplexer: string) => ({ multiplexer, multiplexRanges: [{ low: 0, high: 1 }] });
+    const missing = database(message({ name: 'M', signals: [signal({ name: 'a', ...on('b') })] }));
+    expect(create(missing, signalInfos(missing))).toThrow('M.a has a multiplexer b that is not there');
+    const circle = database(
+      message({ name: 'M', signals: [signal({ name: 'a', ...on('b') }), signal({ name: 'b', ...on('a') })] }),
+    );
+    expect(create(circle, signalInfos(circle))).toThrow('depends on itself');
+  });
+
+  it('interprets where the platform has no WebAssembly', () => {
+    vi.stubGlobal('WebAssembly', undefined);
+    const decoder = decoderOf(database(good));
+    vi.unstubAllGlobals();
+    expect(decoder.module).toHaveLength(0);
+    expect(rowsOf(decoder, [{ id: 0x100, data: [3, 0, 0, 0, 0, 0, 0, 0] }]).rows[0]!.values).toEqual({ a: 3 });
+  });
+
+  it('needs no code from strings', () => {
+    const script = `
+      const { createDecoder, signalInfos } = await import(process.argv[1]);
+      const database = JSON.parse(process.argv[2]);
+      const { module } = createDecoder({ channel: 0, database, signals: signalInfos(database) });
+      let refused = false;
+      try { new Function('return 1'); } catch { refused = true; }
+      console.log(module.length > 100 && refused);`;
+    const child = spawnSync(
+      process.execPath,
+      [
+        '--disallow-code-generation-from-strings',
+        '--input-type=module',
+        '-e',
+        script,
+        import.meta.resolve('#decoders'),
+        JSON.stringify(database(good)),
+      ],
+      { encoding: 'utf8' },
+    );
+    expect(child.stdout.trim()).toBe('true');
   });
 });
