@@ -24,12 +24,15 @@ export const GROUP_COMMIT_MS = 1_000;
 export const GROUP_COMMIT_RECORDS = 500;
 /** … or bytes. */
 const GROUP_BYTES = 1024 * 1024;
+/** Answers of brokers and receivers are gathered this long, ms: one sync for many. */
+export const GATHER_MS = 50;
 /** Groups that wait beyond the one that is written; above it `append` returns a promise. */
 const MOST_WAITING_GROUPS = 2;
 /** A group that found no room is tried again this often, ms. */
 const RETRY_MS = 1_000;
 /** The thread holds no data beyond a group; the page cache is outside of this, MiB. */
 const WORKER_HEAP_MIB = 64;
+const WORKER_YOUNG_MIB = 4;
 const OLDEST_NODE = 22;
 
 export interface StoreOptions {
@@ -38,6 +41,8 @@ export interface StoreOptions {
   readonly maxBytes: number;
   readonly groupCommitMs?: number;
   readonly groupCommitRecords?: number;
+  /** `GATHER_MS` without it. */
+  readonly gatherMs?: number;
   /** 8 bytes: this start of the agent. */
   readonly bootId: Uint8Array;
   /**
@@ -113,7 +118,7 @@ class ThreadStore implements DurableStore {
     const source = import.meta.url.endsWith('.ts') ? './worker.ts' : './worker.js';
     this.#worker = new Worker(new URL(source, import.meta.url), {
       execArgv: [],
-      resourceLimits: { maxOldGenerationSizeMb: WORKER_HEAP_MIB },
+      resourceLimits: { maxOldGenerationSizeMb: WORKER_HEAP_MIB, maxYoungGenerationSizeMb: WORKER_YOUNG_MIB },
     });
     this.#worker.on('message', (answer: Answer) => this.#answered(answer));
     this.#worker.on('error', (error) =>
@@ -127,7 +132,11 @@ class ThreadStore implements DurableStore {
     const optional = { ...(faultAt && { faultAt }), ...(maxPages !== undefined && { maxPages }) };
     try {
       const settings = { file, maxBytes, bootId, ...optional };
-      const agreements = (await this.#call({ op: 'open', settings })) as string[];
+      const agreements = (await this.#call({
+        op: 'open',
+        settings,
+        gatherMs: this.#options.gatherMs ?? GATHER_MS,
+      })) as string[];
       this.#head = (await this.#keys(agreements)) as Head;
     } catch (error) {
       await this.#worker.terminate();

@@ -5,7 +5,7 @@ import type { WriterSettings } from './writer.ts';
 
 /** What crosses between the agent's thread and the writer's. */
 export type Request =
-  | { readonly op: 'open'; readonly settings: WriterSettings }
+  | { readonly op: 'open'; readonly settings: WriterSettings; readonly gatherMs: number }
   | { readonly op: 'keys'; readonly keys: readonly (readonly [string, Uint8Array | null])[] }
   | { readonly op: 'group'; readonly group: Group }
   | { readonly op: 'checkpoint'; readonly size: number; readonly note: string }

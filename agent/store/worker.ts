@@ -5,15 +5,13 @@ import type { Answer, Message, Request } from './protocol.ts';
 import { meterRows, recipientOf, recordsAbout } from './queries.ts';
 import { Writer } from './writer.ts';
 
-/** Answers of brokers and receivers are gathered this long, ms: one sync for many. */
-const GATHER_MS = 50;
-
 /** The writer's thread: one request after the other, each answered once. */
 const port = parentPort!;
 const pubacked: number[] = [];
 const acks: Ack[] = [];
 const gathered: number[] = [];
 let writer: Writer | null = null;
+let gatherMs = 0;
 let gathering: NodeJS.Timeout | undefined;
 
 const nowMs = () => Math.floor(Number(process.hrtime.bigint() / 1_000_000n));
@@ -44,6 +42,7 @@ function post(answer: Answer, transfer: ArrayBuffer[] = []): void {
 function serve(request: Exclude<Request, { op: 'pubacked' | 'ack' }>): unknown {
   if (request.op === 'open') {
     writer = new Writer(request.settings);
+    gatherMs = request.gatherMs;
     return writer.agreements();
   }
   if (writer === null) throw new TollgateError('TG_STORE_CLOSED', 'the store is not open');
@@ -85,7 +84,7 @@ function gather(id: number, request: Extract<Request, { op: 'pubacked' | 'ack' }
   if (request.op === 'ack') acks.push(request.ack);
   else pubacked.push(...request.ids);
   gathered.push(id);
-  gathering ??= setTimeout(flushAnswers, GATHER_MS);
+  gathering ??= setTimeout(flushAnswers, gatherMs);
 }
 
 function flushAnswers(): void {

@@ -80,7 +80,7 @@ const step = fc.oneof(
   { weight: 3, arbitrary: fc.record({ do: fc.constant('take' as const), limit: fc.integer({ min: 1, max: 6 }) }) },
   { weight: 2, arbitrary: fc.record({ do: fc.constant('pubacked' as const), every: fc.integer({ min: 1, max: 3 }) }) },
   {
-    weight: 2,
+    weight: 4,
     arbitrary: fc.record({
       do: fc.constant('ack' as const),
       stream: fc.nat(3),
@@ -97,8 +97,8 @@ const label = ({ payload }: OutboxRow) => Buffer.from(payload).toString().split(
 describe('the store', () => {
   it('does what the model does, whatever comes in which order', async () => {
     await fc.assert(
-      fc.asyncProperty(fc.array(step, { minLength: 5, maxLength: 25 }), async (steps) => {
-        const place = folder();
+      fc.asyncProperty(fc.array(step, { minLength: 10, maxLength: 40 }), async (steps) => {
+        const place = folder(true);
         const maxBytes = CAP * WRAPPED_BYTES;
         let store: DurableStore = await open(place.file, { maxBytes });
         let boot = 0;
@@ -173,7 +173,7 @@ describe('the store', () => {
           place.remove();
         }
       }),
-      { numRuns: 25, seed: 20_260, endOnFailure: true },
+      { numRuns: 60, seed: 20_260, endOnFailure: true },
     );
   });
 });

@@ -1,5 +1,5 @@
 import { createHash, generateKeyPairSync, hash, sign } from 'node:crypto';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { existsSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { chainNext, chainStart, keyIdOf, type NoteSigner, nodeCrypto, signCheckpoint, TYPE_ED25519 } from '#ledger';
@@ -12,8 +12,10 @@ const sha256 = (bytes: Uint8Array): Uint8Array => hash('sha256', bytes, 'buffer'
 export const BOOT_ID = new Uint8Array(8).fill(0xb0);
 export const AGREEMENT = 'urn:uuid:a1';
 
-export function folder(): { path: string; file: string; remove(): void } {
-  const path = mkdtempSync(join(tmpdir(), 'tollgate-store-'));
+/** @param fast where no sync costs time, if there is such a place: for tests of order, not of durability */
+export function folder(fast = false): { path: string; file: string; remove(): void } {
+  const place = fast && existsSync('/dev/shm') ? '/dev/shm' : tmpdir();
+  const path = mkdtempSync(join(place, 'tollgate-store-'));
   return { path, file: join(path, 'tollgate.sqlite'), remove: () => rmSync(path, { recursive: true, force: true }) };
 }
 
@@ -22,7 +24,15 @@ export const fixedKey = async (agreement: string): Promise<Uint8Array> =>
   createHash('sha256').update(`key of ${agreement}`).digest();
 
 export function open(file: string, more: Partial<StoreOptions> = {}): Promise<DurableStore> {
-  return openStore({ file, maxBytes: 1 << 30, groupCommitMs: 60_000, bootId: BOOT_ID, spoolKeys: fixedKey, ...more });
+  return openStore({
+    file,
+    maxBytes: 1 << 30,
+    groupCommitMs: 60_000,
+    gatherMs: 0,
+    bootId: BOOT_ID,
+    spoolKeys: fixedKey,
+    ...more,
+  });
 }
 
 export function meterOf(more: Partial<MeterDelta> = {}): MeterDelta {
