@@ -1,7 +1,11 @@
 /** Counters of the path; plain numbers, read by status and screens. */
 export interface PathCounts {
+  /** Frames that sources handed over. */
   frames: number;
-  /** Frames of ids that the plan does not know, as far as the source hands them over: never decoded. */
+  /** Frames that sources left out because no signal in them has a decode right. */
+  skipped: number;
+  malformed: number;
+  /** Frames handed over whose id the plan does not know: never decoded. */
   unknown: number;
   short: number;
   /** Remote and error frames. */
@@ -14,5 +18,16 @@ export interface PathCounts {
 }
 
 export function pathCounts(): PathCounts {
-  return { frames: 0, unknown: 0, short: 0, ignored: 0, rows: 0, admitted: 0, denied: 0, timeJumps: 0 };
+  return {
+    frames: 0,
+    skipped: 0,
+    malformed: 0,
+    unknown: 0,
+    short: 0,
+    ignored: 0,
+    rows: 0,
+    admitted: 0,
+    denied: 0,
+    timeJumps: 0,
+  };
 }

@@ -44,8 +44,9 @@ export class RowBuffer implements RowSink {
    *
    * @param lowOf column of the low words of each column of the table, −1 where it is not `wide`
    * @param columns columns of this buffer that are columns of the table
+   * @param partial the last row is a window that had not ended
    */
-  table(columns: readonly number[], lowOf: readonly number[]): Table {
+  table(columns: readonly number[], lowOf: readonly number[], partial: boolean): Table {
     const tableColumn = (column: number, i: number): TableColumn => {
       const present = this.counts[column] === this.rows ? null : this.#present[column]!;
       const low = lowOf[i]!;
@@ -53,7 +54,7 @@ export class RowBuffer implements RowSink {
         ? { values: this.#values[column]!, present }
         : { values: this.#values[column]!, low: this.#values[low]!, present };
     };
-    return { rows: this.rows, timesMs: this.#times, columns: columns.map(tableColumn) };
+    return { rows: this.rows, timesMs: this.#times, columns: columns.map(tableColumn), partial };
   }
 
   clear(): void {

@@ -10,7 +10,7 @@ import { Unit } from './unit.ts';
 import { createUplink, type Uplink } from './uplink.ts';
 
 /** Makes the source of a channel; the command line brings the ones that its package has. */
-export type SourceFactory = (config: Config['sources'][number]) => Promise<FrameSource>;
+export type SourceFactory = (config: Config['sources'][number], channel: number) => Promise<FrameSource>;
 
 export interface ServiceOptions {
   readonly config: Config;

@@ -23,6 +23,7 @@ const STREAM_RECORDS = 2 ** 20;
 const STREAM_BYTES = 8;
 const MS_PER_HOUR = 3_600_000;
 const NS_PER_MS = 1e6;
+const NONE: ReadonlySet<Route> = new Set();
 
 /** What every stream of a unit shares. */
 export interface StreamContext {
@@ -91,8 +92,15 @@ export class OutStream {
 
   /** The stream's samples end here (end of a source, SIGTERM, time jump): the last windows go, partial. */
   finish(timeNs: number): void {
-    for (const { operation, out } of this.#routes) operation.finish(out);
-    this.#encode();
+    const partial = new Set<Route>();
+    for (const route of this.#routes) {
+      const { operation, out, group } = route;
+      operation.advance(timeNs, out);
+      const closed = out.rows;
+      operation.finish(out);
+      if (group.schema.windowMs > 0 && out.rows > closed) partial.add(route);
+    }
+    this.#encode(partial);
     this.#endNs = timeNs;
     this.#epoch = null;
   }
@@ -117,12 +125,14 @@ export class OutStream {
     this.#endNs = startNs + spanNs;
   }
 
-  #encode(): void {
+  #encode(partial: ReadonlySet<Route> = NONE): void {
     const filled = this.#routes.filter(({ out }) => out.rows > 0);
     if (filled.length === 0) return;
     const t0Ms = Math.min(...filled.map(({ out }) => out.firstMs));
     const epoch = this.#epochAt(t0Ms);
-    const tables = this.#routes.map(({ out, group }) => out.table(group.columns, group.lowOf));
+    const tables = this.#routes.map((route) =>
+      route.out.table(route.group.columns, route.group.lowOf, partial.has(route)),
+    );
     const record = epoch.encoder.encode(epoch.schemaHash.subarray(0, 8), t0Ms, tables);
     const fields: Record<string, number> = {};
     let samples = 0;

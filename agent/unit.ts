@@ -72,6 +72,7 @@ export class Unit {
   readonly #keeper: Keeper;
   readonly #denials: DenialLog;
   readonly #live: boolean;
+  readonly #sources: FrameSource[] = [];
   #timer: NodeJS.Timeout | undefined;
   #working: Promise<unknown> = Promise.resolve();
   #denialMinute = 0;
@@ -150,7 +151,10 @@ export class Unit {
   }
 
   get counts(): PathCounts {
-    return this.#pipeline.counts;
+    const { counts } = this.#pipeline;
+    counts.skipped = this.#sources.reduce((sum, source) => sum + source.skipped(), 0);
+    counts.malformed = this.#sources.reduce((sum, source) => sum + source.malformed(), 0);
+    return counts;
   }
 
   /** Ids with a decode right, so that sources drop the rest early. */
@@ -160,6 +164,7 @@ export class Unit {
 
   /** Opens a source on a channel; resolves when it has delivered its last frame. */
   async play(source: FrameSource, channel: number): Promise<void> {
+    this.#sources.push(source);
     await source.open((batch) => this.frames(batch, channel), this.filter);
     await source.ended;
   }
@@ -189,7 +194,7 @@ export class Unit {
 
   async status(): Promise<UnitStatus> {
     this.#denials.collect(this.#gate.drainDenials());
-    return { path: this.#pipeline.counts, store: await this.store.stats(), denied: this.#denials.total };
+    return { path: this.counts, store: await this.store.stats(), denied: this.#denials.total };
   }
 
   #begin({ documents, version }: UnitOptions): void {

@@ -7,12 +7,13 @@ import { type FrameSource, TollgateError } from '#contracts';
 /** Sources by type, each loaded only when a configuration names it; the simulator is not in the unit package. */
 export function sourceFactory(config: Config, log: Log): SourceFactory {
   const bootId = new Uint8Array(randomBytes(8));
-  return async (source): Promise<FrameSource> => {
+  return async (source, channel): Promise<FrameSource> => {
     if (source.type === 'candump') {
       const { candumpSource } = await import('#agent/sources/candump');
       return candumpSource({
         name: source.name,
         path: source.path!,
+        channel,
         realtime: source.realtime,
         bootId,
         onMalformed: (line) => log.warn('malformed-line', { source: source.name, line }),

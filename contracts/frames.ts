@@ -78,6 +78,8 @@ export interface FrameSource {
   readonly ended: Promise<void>;
   /** Frames dropped since `open`; `exact` is false where only a lower bound is known (controller overruns). */
   dropped(): { count: number; exact: boolean };
+  /** Frames that the filter left out since `open`; 0 where the kernel drops them before they are counted. */
+  skipped(): number;
   /** Input that could not be read as a frame since `open` (malformed log lines). */
   malformed(): number;
   close(): Promise<void>;

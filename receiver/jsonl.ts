@@ -6,7 +6,7 @@ import { type Cell, rowsOf } from './values.ts';
 /**
  * Opened records as JSON lines, one a row:
  * `{"pseudonym":…,"stream":…,"seq":0,"utc":"2026-01-01T00:00:00.000Z","time_ms":0,"values":{"Vehicle.Speed":13.5}}`.
- * Windows carry `window_ms`, and their values are objects from result to number. `utc` is null where the unit did not
+ * Windows carry `window_ms` (and `partial` where they had not ended), and their values are objects from result to number. `utc` is null where the unit did not
  * know it; `time_ms` is the unit's boottime. Numbers that JSON has not (NaN, infinities) are strings.
  */
 export class JsonLines implements RecordSink {
@@ -59,7 +59,7 @@ export class JsonLines implements RecordSink {
 export function linesOf(record: OpenedRecord): string {
   const stream = Buffer.from(record.stream).toString('base64url');
   let text = '';
-  for (const { timeMs, utcMs, windowMs, cells } of rowsOf(record)) {
+  for (const { timeMs, utcMs, windowMs, partial, cells } of rowsOf(record)) {
     const line = {
       pseudonym: record.pseudonym,
       stream,
@@ -67,6 +67,7 @@ export function linesOf(record: OpenedRecord): string {
       utc: utcMs === null ? null : isoTime(utcMs),
       time_ms: timeMs,
       ...(windowMs === 0 ? {} : { window_ms: windowMs }),
+      ...(partial ? { partial } : {}),
       values: valuesOf(cells),
     };
     text += `${JSON.stringify(line)}\n`;

@@ -9,6 +9,8 @@ export interface Row {
   readonly utcMs: number | null;
   /** 0: samples at their own times. */
   readonly windowMs: number;
+  /** The window had not ended when the unit stopped. */
+  readonly partial: boolean;
   readonly cells: readonly Cell[];
 }
 
@@ -29,7 +31,8 @@ export function* rowsOf({ schema, tables, t0Ms, utcMs }: OpenedRecord): Generato
       const timeMs = table.timesMs[row]!;
       const cells = cellsOf(table, group.columns, row);
       if (cells.length === 0) continue;
-      yield { timeMs, utcMs: offsetMs === null ? null : timeMs + offsetMs, windowMs: group.windowMs, cells };
+      const partial = table.partial === true && row === table.rows - 1;
+      yield { timeMs, utcMs: offsetMs === null ? null : timeMs + offsetMs, windowMs: group.windowMs, partial, cells };
     }
   }
 }

@@ -41,6 +41,8 @@ export interface Table {
   /** Boottime, whole ms, not decreasing; `rows` entries are used. */
   readonly timesMs: Float64Array;
   readonly columns: readonly TableColumn[];
+  /** The last row is a window that had not ended: the source ended, the unit stopped, time jumped. */
+  readonly partial?: boolean;
 }
 
 export interface TableColumn {

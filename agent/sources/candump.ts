@@ -72,6 +72,10 @@ class CandumpSource implements FrameSource {
     return { count: 0, exact: true };
   }
 
+  skipped(): number {
+    return this.#parser?.skipped ?? 0;
+  }
+
   malformed(): number {
     return this.#parser?.malformed ?? 0;
   }

@@ -93,7 +93,10 @@ Example:
         bootId: unit.bootId,
         onMalformed: (line) => io.err(`${log}:${line}: not a candump line, skipped\n`),
       });
-      const timer = setInterval(() => progress.show(() => `${count(unit.counts.frames)} frames`), 250);
+      const timer = setInterval(
+        () => progress.show(() => `${count(unit.counts.frames + unit.counts.skipped)} frames`),
+        250,
+      );
       try {
         await unit.play(source, 0);
         await unit.finish();
@@ -111,7 +114,7 @@ Example:
         );
       } else {
         io.out(planText(documents.plan, io));
-        io.out(summary(status, source.malformed(), seconds, io));
+        io.out(summary(status, seconds, io));
         if (values.state !== undefined) io.out(`\nStore and ledger: ${join(state, 'tollgate.sqlite')}\n`);
       }
       return 0;
@@ -121,12 +124,13 @@ Example:
   },
 };
 
-function summary({ path, store }: UnitStatus, malformed: number, seconds: number, io: Io): string {
+function summary({ path, store }: UnitStatus, seconds: number, io: Io): string {
+  const read = path.frames + path.skipped;
   return `\n${bold('What happened', io)}\n${table([
-    ['frames', `${count(path.frames)} in ${seconds.toFixed(1)} s (${count(path.frames / seconds)}/s)`],
-    ['of unknown ids', `${count(path.unknown)}, never decoded`],
+    ['frames', `${count(read)} in ${seconds.toFixed(1)} s (${count(read / seconds)}/s)`],
+    ['without a decode right', `${count(path.skipped + path.unknown)}, never decoded`],
     ['short frames', count(path.short)],
-    ['malformed lines', count(malformed)],
+    ['malformed lines', count(path.malformed)],
     ['values admitted', count(path.admitted)],
     ['values denied', count(path.denied)],
     ['messages in the outbox', `${count(store.queued)}, ${bytes(store.bytes)}`],

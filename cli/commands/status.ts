@@ -41,7 +41,10 @@ Example:
 export function statusText({ unit, uplink, memory }: ServiceStatus, io: Io): string {
   const { path, store, denied } = unit;
   const rows = [
-    ['frames', `${count(path.frames)} (${count(path.unknown)} of unknown ids, ${count(path.short)} short)`],
+    [
+      'frames',
+      `${count(path.frames + path.skipped)} (${count(path.skipped + path.unknown)} without a decode right, ${count(path.short)} short, ${count(path.malformed)} lines malformed)`,
+    ],
     ['values', `${count(path.admitted)} admitted, ${count(path.denied)} denied`],
     ...denied.map((one) => ['  denied by', `${one.rule}: ${count(one.count)}`]),
     [

@@ -30,7 +30,8 @@ export function createRecordEncoder(schema: Schema): RecordEncoder {
       }
       if (!Number.isSafeInteger(t0Ms) || t0Ms < 0) refuse('the start of the record is not a whole ms from 0');
       const { bytes, samples } = codec.write(t0Ms, tables);
-      return encodeOuter({ schemaHash8, t0Ms, columns: bytes, samples });
+      const partial = tables.flatMap((table, group) => (table.partial === true && table.rows > 0 ? [group] : []));
+      return encodeOuter({ schemaHash8, t0Ms, columns: bytes, samples, partial });
     },
   };
 }
@@ -44,9 +45,15 @@ export function createRecordDecoder(schema: Schema): RecordDecoder {
   const codec = new RecordCodec(schema);
   return {
     decode(bytes) {
-      const { schemaHash8, t0Ms, columns, samples } = decodeOuter(bytes);
+      const { schemaHash8, t0Ms, columns, samples, partial } = decodeOuter(bytes);
       const record = codec.read(t0Ms, columns);
       if (record.samples !== samples) malformed(`the record says ${samples} samples and holds ${record.samples}`);
+      for (const group of partial) {
+        const table = record.tables[group];
+        if (table === undefined || table.rows === 0)
+          return malformed(`group ${group} has no window that could be partial`);
+        record.tables[group] = { ...table, partial: true };
+      }
       return { schemaHash8, t0Ms, tables: record.tables, samples };
     },
   };
