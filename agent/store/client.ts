@@ -55,6 +55,8 @@ export interface StoreOptions {
   readonly faultAt?: FaultAt;
   /** Test hook: a disk that is full at this many pages. */
   readonly maxPages?: number;
+  /** Test hook: length of the WAL, pages. */
+  readonly walPages?: number;
 }
 
 /**
@@ -128,10 +130,10 @@ class ThreadStore implements DurableStore {
   }
 
   async open(): Promise<void> {
-    const { file, maxBytes, bootId, faultAt, maxPages } = this.#options;
-    const optional = { ...(faultAt && { faultAt }), ...(maxPages !== undefined && { maxPages }) };
+    const { file, maxBytes, bootId, faultAt, maxPages, walPages } = this.#options;
+    const hooks = { ...(maxPages !== undefined && { maxPages }), ...(walPages !== undefined && { walPages }) };
     try {
-      const settings = { file, maxBytes, bootId, ...optional };
+      const settings = { file, maxBytes, bootId, faultAt, ...hooks };
       const agreements = (await this.#call({
         op: 'open',
         settings,

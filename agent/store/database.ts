@@ -19,6 +19,8 @@ export interface WriterOptions {
   readonly file: string;
   /** Test hook: a disk that is full at this many pages. */
   readonly maxPages?: number;
+  /** Test hook: pages of WAL after which they are copied into the database; `AUTOCHECKPOINT_PAGES` without it. */
+  readonly walPages?: number;
 }
 
 /**
@@ -26,13 +28,13 @@ export interface WriterOptions {
  *
  * @throws {TollgateError} TG_STORE_CORRUPT, TG_STORE_VERSION, TG_STORE_FULL, TG_STORE_IO
  */
-export function connectWriter({ file, maxPages }: WriterOptions): Connection {
+export function connectWriter({ file, maxPages, walPages = AUTOCHECKPOINT_PAGES }: WriterOptions): Connection {
   return translated(file, () => {
     const db = new Database(file);
     try {
       db.exec(`PRAGMA page_size = ${PAGE_BYTES}`);
       setUp(db, file);
-      db.exec(`PRAGMA wal_autocheckpoint = ${AUTOCHECKPOINT_PAGES}`);
+      db.exec(`PRAGMA wal_autocheckpoint = ${walPages}`);
       db.exec(`PRAGMA journal_size_limit = ${WAL_LIMIT_BYTES}`);
       db.exec(`PRAGMA cache_size = -${CACHE_KIB}`);
       db.exec('PRAGMA temp_store = MEMORY');
