@@ -1,5 +1,5 @@
 import { Worker } from 'node:worker_threads';
-import { type ErrorCode, TollgateError } from '#contracts';
+import { TollgateError } from '#contracts';
 import type {
   Ack,
   DurableStats,
@@ -15,7 +15,7 @@ import type {
   StreamEntry,
 } from './contract.ts';
 import { type Group, GroupBuilder } from './group.ts';
-import type { Answer, Request } from './protocol.ts';
+import type { Answer, Failure, Request } from './protocol.ts';
 import type { FaultAt } from './writer.ts';
 
 /** Sync costs flash and time: a group is committed this often … */
@@ -393,8 +393,11 @@ class ThreadStore implements DurableStore {
     if (answer.ready) for (const wake of this.#readyWaiters.splice(0)) wake();
   }
 
-  #errorOf({ code, message }: { readonly code: ErrorCode | null; readonly message: string }): TollgateError {
-    const error = new TollgateError(code ?? 'TG_STORE_IO', message, { place: { file: this.#options.file } });
+  #errorOf({ code, message, stack }: Failure): TollgateError {
+    const error = new TollgateError(code ?? 'TG_STORE_IO', message, {
+      place: { file: this.#options.file },
+      cause: stack,
+    });
     // A damaged file answers nothing more: what it still holds is for examination, not for writing on.
     if (code === 'TG_STORE_CORRUPT') this.#end(error);
     return error;

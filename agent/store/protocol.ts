@@ -28,10 +28,17 @@ export interface Message {
   readonly request: Request;
 }
 
+export interface Failure {
+  /** null: no error of the store's, but of a program; then with where it arose. */
+  readonly code: ErrorCode | null;
+  readonly message: string;
+  readonly stack?: string | undefined;
+}
+
 export interface Answer {
   readonly id: number;
   readonly value?: unknown;
-  readonly error?: { readonly code: ErrorCode | null; readonly message: string };
+  readonly error?: Failure;
   /** A row became ready to send. */
   readonly ready: boolean;
 }

@@ -105,5 +105,6 @@ function flushAnswers(): void {
 
 function described(error: unknown): NonNullable<Answer['error']> {
   if (error instanceof TollgateError) return { code: error.code, message: error.message };
-  return { code: null, message: error instanceof Error ? (error.stack ?? error.message) : String(error) };
+  if (!(error instanceof Error)) return { code: null, message: String(error) };
+  return { code: null, message: error.message, stack: error.stack };
 }

@@ -393,9 +393,9 @@ export class Writer {
       return this.#attempt(work);
     } catch (error) {
       if (codeOf(error) !== 'TG_STORE_FULL') throw error;
-      // What the WAL holds may fit into the database: then its room is free again.
+      // What the WAL holds may fit into the database: then its room, which nobody else can take, is free again.
       try {
-        this.#db.exec('PRAGMA wal_checkpoint(TRUNCATE)');
+        this.#db.exec('PRAGMA wal_checkpoint(RESTART)');
       } catch {
         throw error;
       }

@@ -477,6 +477,24 @@ describe('a store', () => {
     await expect(open(place.file)).rejects.toThrow(code('TG_STORE_LOCKED'));
   });
 
+  it('says where it cannot be: a folder that is not there, a file that is not there to read', async () => {
+    await expect(open(`${place.path}/none/tollgate.sqlite`)).rejects.toThrow(code('TG_STORE_IO'));
+    expect(() => readStore(place.file)).toThrow(code('TG_STORE_IO'));
+  });
+
+  it('keeps nothing of a group that could not be committed whole', async () => {
+    const store = await opened();
+    store.leaf(bootLeaf());
+    await store.commit();
+    store.leaf(Buffer.from('no leaf'));
+    await new TestStream('s').fill(store, 2);
+    await expect(store.commit()).rejects.toThrow(code('TG_LEDGER_LEAF'));
+    await store.close().catch(() => {});
+    const again = await opened();
+    expect((await again.head()).size).toBe(1);
+    expect((await again.stats()).queued).toBe(0);
+  });
+
   it('answers with a name after its end', async () => {
     const store = await opened();
     await store.close();
