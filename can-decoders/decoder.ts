@@ -1,7 +1,14 @@
 import { type FrameBatch, type SignalInfo, TollgateError } from '#contracts';
 import type { Database } from '#dbc/model';
 import { PAGE_BYTES } from '#wasm';
-import { COUNTER_IGNORED, COUNTER_SHORT, COUNTER_UNKNOWN, type EmittedModule, emitModule } from './emit/module.ts';
+import {
+  COUNTER_IGNORED,
+  COUNTER_SHORT,
+  COUNTER_UNKNOWN,
+  type DecoderForm,
+  type EmittedModule,
+  emitModule,
+} from './emit/module.ts';
 import { MOST_MESSAGES } from './hash.ts';
 import { createInterpreter } from './interpret.ts';
 import type { RowLayout } from './layout.ts';
@@ -51,6 +58,8 @@ export interface DecoderInput {
    * their source, and the channel byte is not looked at.
    */
   readonly matchChannel?: boolean;
+  /** How the module is written; the rows are the same. Default: scalar, the strict form. */
+  readonly form?: DecoderForm;
 }
 
 /** 24 or 80 KiB of input stay in the second-level cache beside the rows. */
@@ -59,7 +68,7 @@ const DEFAULT_MAX_FRAMES = 1024;
 interface DecoderExports {
   readonly memory: WasmMemory;
   sieve(count: number, slotBytes: number): number;
-  rows(count: number, slotBytes: number, out: number): number;
+  rows(count: number, slotBytes: number, out: number, input: number, list: number): number;
 }
 
 /**
@@ -79,7 +88,12 @@ export function createDecoder(input: DecoderInput): Decoder {
   }
   const maxFrames = input.maxFrames ?? DEFAULT_MAX_FRAMES;
   const channel = input.matchChannel === true ? input.channel : null;
-  return new WasmDecoder(platform, plan.rows, emitModule(plan, { maxFrames, channel }), maxFrames);
+  return new WasmDecoder(
+    platform,
+    plan.rows,
+    emitModule(plan, { maxFrames, channel, form: input.form ?? 'scalar' }),
+    maxFrames,
+  );
 }
 
 class WasmDecoder implements Decoder {
@@ -88,6 +102,7 @@ class WasmDecoder implements Decoder {
   readonly #exports: DecoderExports;
   readonly #maxFrames: number;
   readonly #inputStart: number;
+  readonly #listStart: number;
   readonly #rowsStart: number;
   readonly #rows: Rows;
   #input: Uint8Array;
@@ -100,6 +115,7 @@ class WasmDecoder implements Decoder {
     this.#exports = instance.exports as DecoderExports;
     this.#maxFrames = maxFrames;
     this.#inputStart = map.input;
+    this.#listStart = map.list;
     this.#rowsStart = map.rows;
     const { buffer } = this.#exports.memory;
     this.#input = new Uint8Array(buffer, map.input, map.rows - map.input);
@@ -134,7 +150,9 @@ class WasmDecoder implements Decoder {
       this.#input.set(whole ? bytes : bytes.subarray(from * slotBytes, (from + part) * slotBytes));
       const needed = this.#exports.sieve(part, slotBytes);
       this.#ensure(rows.bytes + needed);
-      rows.bytes = this.#exports.rows(part, slotBytes, this.#rowsStart + rows.bytes) - this.#rowsStart;
+      rows.bytes =
+        this.#exports.rows(part, slotBytes, this.#rowsStart + rows.bytes, this.#inputStart, this.#listStart) -
+        this.#rowsStart;
       const unknown = this.#counters[COUNTER_UNKNOWN / 4]!;
       const ignored = this.#counters[COUNTER_IGNORED / 4]!;
       rows.unknown += unknown;

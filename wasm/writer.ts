@@ -34,11 +34,11 @@ export class ModuleWriter {
   }[] = [];
   readonly #functions: DeclaredFunction[] = [];
   readonly #data: { readonly offset: number; readonly bytes: Uint8Array }[] = [];
-  readonly #pages: number;
+  /** First size of the memory, 64 KiB each. */
+  pages: number;
 
-  /** @param pages first size of the memory, 64 KiB each */
-  constructor(pages: number) {
-    this.#pages = pages;
+  constructor(pages = 0) {
+    this.pages = pages;
   }
 
   /** @returns index of the function, for `call` */
@@ -75,7 +75,7 @@ export class ModuleWriter {
       }
     });
     section(out, SECTION.function, this.#functions, ({ type }) => out.u32(type));
-    section(out, SECTION.memory, [this.#pages], (pages) => {
+    section(out, SECTION.memory, [this.pages], (pages) => {
       out.byte(0);
       out.u32(pages);
     });

@@ -5,6 +5,7 @@ import type { Field } from '../field.ts';
 import { ROW_HEADER_BYTES } from '../layout.ts';
 import { type MessagePlan, type PlanCell, type PlanGroup, type PlanSelector, presenceBytes } from '../plan.ts';
 import { emitRaw, emitToCell, type Readable, type Scratch } from './scalar.ts';
+import { emitPiece, emitVector, type VectorLocals, type VectorPool, vectorsOf } from './simd.ts';
 
 /** Locals of a function that writes rows. */
 export interface RowLocals extends Scratch {
@@ -16,10 +17,13 @@ export interface RowLocals extends Scratch {
   readonly selectors: readonly Local[];
   /** Where frames may be short: length of the payload and the flag; absent where every signal fits. */
   readonly short?: { readonly length: Local; readonly flag: Local } | undefined;
+  /** Decode four signals at once where they allow it; absent in the scalar form. */
+  readonly simd?: (Pick<VectorLocals, 'piece' | 'lanes'> & { readonly pool: VectorPool }) | undefined;
 }
 
 const PAYLOAD_BYTES = 64;
 const CELL_BYTES = 8;
+const CLASSIC_BYTES = 8;
 
 /** Bytes that a group's own cells and multiplexers occupy, added to those of the groups around it. */
 function readableIn(group: PlanGroup, outer: Readable): Readable {
@@ -119,7 +123,7 @@ class RowEmitter {
   #group(group: PlanGroup, outer: Readable, depth: number, always: boolean): void {
     const readable = readableIn(group, outer);
     if (this.#locals.short === undefined) {
-      for (const cell of group.cells) this.#cell(cell, readable);
+      for (const cell of this.#vectors(group.cells)) this.#cell(cell, readable);
       this.#present(group.cells, always);
       for (const selector of group.selectors) this.#selector(selector, readable, depth, always);
       return;
@@ -133,6 +137,22 @@ class RowEmitter {
     for (const selector of group.selectors) {
       this.#fitting(selector.field, this.#locals.short, () => this.#selector(selector, readable, depth, false));
     }
+  }
+
+  /** @returns the cells that are left for the scalar form */
+  #vectors(cells: readonly PlanCell[]): readonly PlanCell[] {
+    const { simd } = this.#locals;
+    if (simd === undefined) return cells;
+    const need = Math.max(this.#plan.need, this.#plan.length);
+    const { vectors, rest } = vectorsOf(cells, need);
+    const locals = { ...this.#locals, ...simd };
+    let window = -1;
+    for (const vector of vectors) {
+      if (vector.window !== window) emitPiece(this.#code, vector.window, need <= CLASSIC_BYTES, locals);
+      window = vector.window;
+      emitVector(this.#code, vector, simd.pool, locals, ({ layout }) => this.#firstCell + layout.cell * CELL_BYTES);
+    }
+    return rest;
   }
 
   /** Writes what a frame long enough for the field gets; a field beyond every frame is never there. */

@@ -10,30 +10,50 @@ import {
 import { type CodeWriter, type Local, ModuleWriter, PAGE_BYTES } from '#wasm';
 import { type IdTable, idTable, NO_MESSAGE } from '../hash.ts';
 import { ROW_FLAG_SHORT } from '../layout.ts';
-import { type DecodePlan, presenceBytes } from '../plan.ts';
+import { type DecodePlan, type MessagePlan, presenceBytes } from '../plan.ts';
+import { emitGrouped } from './grouped.ts';
 import { cascade, emitRow, type RowLocals } from './message.ts';
+import { VectorPool } from './simd.ts';
 
 /**
  * Where things lie in the memory of a decoder.
  *
- * | from      | what                                                                   |
- * |-----------|------------------------------------------------------------------------|
- * | 0         | counters of the last call (u32): unknown, ignored, short               |
- * | `slots`   | id table: message index by slot (u16)                                  |
- * | `keys`    | id word by message index (u32)                                         |
- * | `sizes`   | bytes of a row by message index (u32)                                  |
- * | `list`    | message index of each frame of the part being decoded (u16)            |
- * | `input`   | slots of the part being decoded; zero before and after                 |
- * | `rows`    | what comes out; the only region that grows                             |
+ * | from      | what                                                                        |
+ * |-----------|-----------------------------------------------------------------------------|
+ * | 0         | counters of the last call (u32): unknown, ignored, short                    |
+ * | `slots`   | id table: message index by slot (u16)                                       |
+ * | `keys`    | id word by message index (u32)                                              |
+ * | `sizes`   | bytes of a row by message index (u32)                                       |
+ * | `ends`    | grouped form: frames of each message, then the end of its part of `order`   |
+ * | `pool`    | SIMD forms: swizzles, masks and factors                                     |
+ * | `list`    | message index of each frame of the part being decoded (u16)                 |
+ * | `order`   | grouped form: slot and row address of each frame, grouped by message (u32)  |
+ * | `input`   | slots of the part being decoded; zero before and after                      |
+ * | `rows`    | what comes out; the only region that grows                                  |
  */
-export interface MemoryMap {
-  readonly slots: number;
-  readonly keys: number;
-  readonly sizes: number;
+export interface MemoryMap extends TableMap {
   readonly list: number;
+  readonly order: number;
   readonly input: number;
   readonly rows: number;
 }
+
+/** The part that is known before code is written. */
+export interface TableMap {
+  readonly slots: number;
+  readonly keys: number;
+  readonly sizes: number;
+  readonly ends: number;
+  readonly pool: number;
+}
+
+/**
+ * - `scalar`: loads no byte of a payload but those of signals that are decoded: the strict form.
+ * - `simd`: loads the payload whole and stores only what its masks let through; faster.
+ * - `grouped`: the same, and the frames of a part are taken message by message; fastest for batches of many frames. The
+ *   rows are in the order of the frames all the same.
+ */
+export type DecoderForm = 'scalar' | 'simd' | 'grouped';
 
 export const COUNTER_UNKNOWN = 0;
 export const COUNTER_IGNORED = 4;
@@ -41,6 +61,8 @@ export const COUNTER_SHORT = 8;
 /** Beyond every offset into a slot, so that an inspection of the module tells loads of frames from loads of tables. */
 const FIRST_TABLE = 128;
 const ALIGNMENT = 16;
+/** Slot and row address of one frame in `order`. */
+export const ORDER_BYTES = 8;
 
 export interface EmittedModule {
   readonly bytes: Uint8Array;
@@ -52,6 +74,7 @@ export interface ModuleOptions {
   readonly maxFrames: number;
   /** Channel whose frames are decoded; null takes those of every channel. */
   readonly channel: number | null;
+  readonly form: DecoderForm;
 }
 
 /**
@@ -59,30 +82,46 @@ export interface ModuleOptions {
  *
  * - `sieve(count, slotBytes) → bytes`: looks up the id of each frame of the input area, writes the list of message
  *   indices, zeroes the slots of all others, and says how many bytes of rows there will be;
- * - `rows(count, slotBytes, out) → end`: writes the rows from address `out` and zeroes the input area.
+ * - `rows(count, slotBytes, out, input, list) → end`: writes the rows from address `out` and zeroes the input area.
  */
 export function emitModule(plan: DecodePlan, options: ModuleOptions): EmittedModule {
   const table = idTable(plan.messages.map(({ layout }) => layout.id));
-  const map = memoryMap(plan, table, options.maxFrames);
-  const module = new ModuleWriter(Math.ceil(map.rows / PAGE_BYTES));
+  const tables = tableMap(plan, table);
+  const pool = options.form === 'scalar' ? null : new VectorPool(tables.pool);
+  const module = new ModuleWriter();
   const sieve = module.declare({ name: 'sieve', parameters: ['i32', 'i32'], results: ['i32'] });
-  const rows = module.declare({ name: 'rows', parameters: ['i32', 'i32', 'i32'], results: ['i32'] });
+  const rows = module.declare({ name: 'rows', parameters: ['i32', 'i32', 'i32', 'i32', 'i32'], results: ['i32'] });
   const short = module.declare({ parameters: ['i32', 'i32', 'i32', 'i32'], results: [] });
-  module.define(sieve, (code) => emitSieve(code, table, map, options.channel));
-  module.define(rows, (code) => emitRows(code, plan, map, short));
   module.define(short, (code) => emitShort(code, plan));
+  if (options.form === 'grouped') emitGrouped(module, rows, plan, tables, short, pool!);
+  else module.define(rows, (code) => emitRows(code, plan, tables, short, pool));
+  // The pool is whole now, so what lies behind it has its place.
+  const map = memoryMap(tables, options, pool?.bytes.length ?? 0);
+  module.define(sieve, (code) => emitSieve(code, table, map, options, plan.messages.length));
   writeTables(module, plan, table, map);
+  if (pool !== null) module.data(map.pool, pool.bytes);
+  module.pages = Math.ceil(map.rows / PAGE_BYTES);
   return { bytes: module.finish(), map };
 }
 
-function memoryMap(plan: DecodePlan, table: IdTable, maxFrames: number): MemoryMap {
-  const after = (start: number, bytes: number) => Math.ceil((start + bytes) / ALIGNMENT) * ALIGNMENT;
+function after(start: number, bytes: number): number {
+  return Math.ceil((start + bytes) / ALIGNMENT) * ALIGNMENT;
+}
+
+function tableMap(plan: DecodePlan, table: IdTable): TableMap {
+  const perMessage = plan.messages.length * 4;
   const slots = FIRST_TABLE;
   const keys = after(slots, table.slots.byteLength);
-  const sizes = after(keys, plan.messages.length * 4);
-  const list = after(sizes, plan.messages.length * 4);
-  const input = after(list, maxFrames * 2);
-  return { slots, keys, sizes, list, input, rows: after(input, maxFrames * FD_SLOT_BYTES) };
+  const sizes = after(keys, perMessage);
+  const ends = after(sizes, perMessage);
+  return { slots, keys, sizes, ends, pool: after(ends, perMessage) };
+}
+
+function memoryMap(tables: TableMap, { maxFrames, form }: ModuleOptions, poolBytes: number): MemoryMap {
+  const list = after(tables.pool, poolBytes);
+  const order = after(list, maxFrames * 2);
+  const input = after(order, form === 'grouped' ? maxFrames * ORDER_BYTES : 0);
+  return { ...tables, list, order, input, rows: after(input, maxFrames * FD_SLOT_BYTES) };
 }
 
 function writeTables(module: ModuleWriter, plan: DecodePlan, table: IdTable, map: MemoryMap): void {
@@ -151,7 +190,13 @@ function emitLookup(code: CodeWriter, table: IdTable, map: MemoryMap, id: Local,
   if (!table.perfect) code.end();
 }
 
-function emitSieve(code: CodeWriter, table: IdTable, map: MemoryMap, channel: number | null): void {
+function emitSieve(
+  code: CodeWriter,
+  table: IdTable,
+  map: MemoryMap,
+  { channel, form }: ModuleOptions,
+  messages: number,
+): void {
   const [count, slotBytes] = [0, 1];
   const slot = code.local('i32');
   const entry = code.local('i32');
@@ -165,6 +210,12 @@ function emitSieve(code: CodeWriter, table: IdTable, map: MemoryMap, channel: nu
     code.i32(0);
     code.i32(0);
     code.memory('i32.store', counter);
+  }
+  if (form === 'grouped') {
+    code.i32(map.ends);
+    code.i32(0);
+    code.i32(messages * 4);
+    code.memoryFill();
   }
   code.i32(map.input);
   code.set(slot);
@@ -215,6 +266,17 @@ function emitSieve(code: CodeWriter, table: IdTable, map: MemoryMap, channel: nu
   code.get(total);
   code.op('i32.add');
   code.set(total);
+  if (form === 'grouped') {
+    code.get(index);
+    code.i32(2);
+    code.op('i32.shl');
+    code.tee(probe);
+    code.get(probe);
+    code.memory('i32.load', map.ends);
+    code.i32(1);
+    code.op('i32.add');
+    code.memory('i32.store', map.ends);
+  }
   // A length byte that claims more than the slot holds must not lead a load into the next slot.
   code.get(slot);
   code.memory('i32.load8_u', OFFSET_LENGTH);
@@ -261,7 +323,7 @@ function emitDrop(code: CodeWriter, id: Local, slot: Local, slotBytes: Local): v
   code.end();
 }
 
-function advance(code: CodeWriter, slot: Local, slotBytes: Local, entry: Local): void {
+export function advance(code: CodeWriter, slot: Local, slotBytes: Local, entry: Local): void {
   code.get(slot);
   code.get(slotBytes);
   code.op('i32.add');
@@ -272,9 +334,16 @@ function advance(code: CodeWriter, slot: Local, slotBytes: Local, entry: Local):
   code.set(entry);
 }
 
-function rowLocals(code: CodeWriter, plan: DecodePlan, slot: Local, out: Local): RowLocals {
-  const words = Math.max(0, ...plan.messages.map(({ layout }) => presenceBytes(layout.cells) / 8));
-  const depth = Math.max(0, ...plan.messages.map(({ root }) => cascade(root)));
+/** Locals for the rows of these messages. */
+export function rowLocals(
+  code: CodeWriter,
+  messages: readonly MessagePlan[],
+  slot: Local,
+  out: Local,
+  pool: VectorPool | null,
+): RowLocals {
+  const words = Math.max(0, ...messages.map(({ layout }) => presenceBytes(layout.cells) / 8));
+  const depth = Math.max(0, ...messages.map(({ root }) => cascade(root)));
   return {
     slot,
     out,
@@ -282,6 +351,7 @@ function rowLocals(code: CodeWriter, plan: DecodePlan, slot: Local, out: Local):
     t64: code.local('i64'),
     presence: Array.from({ length: words }, () => code.local('i64')),
     selectors: Array.from({ length: depth }, () => code.local('i64')),
+    simd: pool === null ? undefined : { pool, piece: code.local('v128'), lanes: code.local('v128') },
   };
 }
 
@@ -295,18 +365,18 @@ function emitDispatch(code: CodeWriter, messages: number, otherwise: number, ind
   );
 }
 
-function emitRows(code: CodeWriter, plan: DecodePlan, map: MemoryMap, short: number): void {
-  const [count, slotBytes, out] = [0, 1, 2];
+function emitRows(code: CodeWriter, plan: DecodePlan, map: TableMap, short: number, pool: VectorPool | null): void {
+  const [count, slotBytes, out, input, list] = [0, 1, 2, 3, 4];
   const slot = code.local('i32');
   const entry = code.local('i32');
   const end = code.local('i32');
   const length = code.local('i32');
   const index = code.local('i32');
-  const locals = rowLocals(code, plan, slot, out);
   const { messages } = plan;
-  code.i32(map.input);
+  const locals = rowLocals(code, messages, slot, out, pool);
+  code.get(input);
   code.set(slot);
-  code.i32(map.list);
+  code.get(list);
   code.tee(entry);
   code.get(count);
   code.i32(1);
@@ -362,20 +432,25 @@ function emitRows(code: CodeWriter, plan: DecodePlan, map: MemoryMap, short: num
   code.br(0);
   code.end();
   code.end();
-  code.i32(map.input);
+  emitClear(code, input, count, slotBytes);
+  code.get(out);
+}
+
+/** Zeroes the input area. */
+export function emitClear(code: CodeWriter, input: Local, count: Local, slotBytes: Local): void {
+  code.get(input);
   code.i32(0);
   code.get(count);
   code.get(slotBytes);
   code.op('i32.mul');
   code.memoryFill();
-  code.get(out);
 }
 
 /** `short(slot, out, index, length)`: one row of a frame that may lack bytes; only what fits is read. */
 function emitShort(code: CodeWriter, plan: DecodePlan): void {
   const [slot, out, index, length] = [0, 1, 2, 3];
   const flag = code.local('i32');
-  const locals: RowLocals = { ...rowLocals(code, plan, slot, out), short: { length, flag } };
+  const locals: RowLocals = { ...rowLocals(code, plan.messages, slot, out, null), short: { length, flag } };
   const { messages } = plan;
   code.block();
   emitDispatch(code, messages.length, messages.length, () => code.get(index));

@@ -184,7 +184,12 @@ describe('ids', () => {
   it('are found when there are more than a perfect hash holds', () => {
     const many = database(
       ...Array.from({ length: 3000 }, (_, i) =>
-        message({ name: `m${i}`, id: i * 7919, extended: true, signals: [signal({ name: 'x' })] }),
+        message({
+          name: `m${i}`,
+          id: (i * i * 7919 + 31 * i) % 0x1fff_ffff,
+          extended: true,
+          signals: [signal({ name: 'x' })],
+        }),
       ),
     );
     const frames = many.messages.map((one, i) => ({ id: idWord(one), data: [i & 255, 0, 0, 0, 0, 0, 0, 0] }));
@@ -325,11 +330,12 @@ describe('the compiled decoder and the interpreter', () => {
         signals: fc.oneof(fc.constant(infos), fc.subarray(infos)),
         frames: fc.array(frame, { maxLength: 20 }),
         maxFrames: fc.constantFrom(1, 3, 64),
+        form: fc.constantFrom('scalar' as const, 'simd' as const, 'grouped' as const),
       });
     });
     fc.assert(
-      fc.property(cases, ({ db, signals, frames, maxFrames }) => {
-        const input = { channel: 0, database: db, signals, maxFrames };
+      fc.property(cases, ({ db, signals, frames, maxFrames, form }) => {
+        const input = { channel: 0, database: db, signals, maxFrames, form };
         const [compiled, slow] = [createDecoder(input), createInterpreter(input)];
         expect(compiled.layout).toEqual(slow.layout);
         for (const fd of frames.some(({ data }) => data.length > 8) ? [true] : [false, true]) {
@@ -348,7 +354,7 @@ describe('the compiled decoder and the interpreter', () => {
           expect(Array.from(a.f64.subarray(0, a.bytes / 8))).toEqual(Array.from(b.f64.subarray(0, b.bytes / 8)));
         }
       }),
-      { numRuns: 400, seed: 20261125 },
+      { numRuns: 900, seed: 20261125 },
     );
   });
 });

@@ -6,6 +6,8 @@ import { createDecoder, signalInfos } from '#decoders';
 import { type Instruction, readModule } from '#wasm';
 import { batchOf, database, databases, message, signal } from './databases.ts';
 
+const FORMS = ['scalar', 'simd', 'grouped'] as const;
+
 const WIDTHS: Record<string, number> = {
   load8: 1,
   load16: 2,
@@ -74,8 +76,8 @@ describe('a signal without a right', () => {
     );
   });
 
-  it('has neither its id nor its numbers in the module', () => {
-    const { module } = createDecoder({ channel: 0, database: db, signals: allowed });
+  it.each(FORMS)('has neither its id nor its numbers in the %s module', (form) => {
+    const { module } = createDecoder({ channel: 0, database: db, signals: allowed, form });
     const { data, functions } = readModule(module);
     const constants = functions.flatMap(({ instructions }) =>
       instructions.filter(({ name }) => name.endsWith('.const')).flatMap(({ immediates }) => immediates.map(Number)),
@@ -89,8 +91,8 @@ describe('a signal without a right', () => {
     expect(data.some(({ bytes }) => Buffer.from(bytes).includes(id))).toBe(true);
   });
 
-  it('leaves its value nowhere in the memory', () => {
-    const decoder = createDecoder({ channel: 0, database: db, signals: allowed });
+  it.each(FORMS)('leaves its value nowhere in the memory of the %s form', (form) => {
+    const decoder = createDecoder({ channel: 0, database: db, signals: allowed, form });
     const frames = Array.from({ length: 64 }, (_, i) => ({
       id: i % 2 === 0 ? 0x321 : 0x5ab,
       data: [i, 0, 0xde, 0xad, 0xbe, 1, 2, 0],
@@ -103,6 +105,31 @@ describe('a signal without a right', () => {
     expect(memory.includes(planted)).toBe(false);
     planted.writeDoubleLE(0x102);
     expect(memory.includes(planted), 'the search finds what has a right').toBe(true);
+  });
+
+  it('is cut out by the masks of the SIMD forms, which let through the bits of others only', () => {
+    const neighbours = database(
+      message({
+        name: 'Neighbours',
+        signals: [
+          signal({ name: 'a', start: 0, length: 3 }),
+          signal({ name: 'hidden', start: 3, length: 7 }),
+          signal({ name: 'b', start: 10, length: 5, signed: true }),
+          signal({ name: 'hiddenToo', start: 15, length: 17 }),
+        ],
+      }),
+    );
+    const signals = signalInfos(neighbours).filter((info) => !info.signal.startsWith('hidden'));
+    const { module } = createDecoder({ channel: 0, database: neighbours, signals, form: 'simd' });
+    const pool = readModule(module).data.at(-1)!.bytes;
+    const words = Array.from({ length: pool.length / 16 }, (_, i) => [
+      ...new Int32Array(pool.slice(i * 16, i * 16 + 16).buffer),
+    ]);
+    // a: three bits at 0 of its byte; b: five bits at bit 2 of its byte; nothing else is let through.
+    expect(words).toContainEqual([0b111, 0b111_1100, 0, 0]);
+    const decoder = createDecoder({ channel: 0, database: neighbours, signals, form: 'simd' });
+    const all = decoder.decode(batchOf([{ id: 0x100, data: [0xf8, 0x83, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff] }]));
+    expect([...all.f64.subarray(3, 5)]).toEqual([0, 0]);
   });
 });
 
