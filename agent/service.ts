@@ -1,5 +1,6 @@
 import { readFile } from 'node:fs/promises';
 import { type FrameSource, TollgateError } from '#contracts';
+import type { Plan } from '#policies';
 import { ackVerifier } from './acks.ts';
 import type { Config, UplinkConfig } from './config/load.ts';
 import { documentFiles, loadDocuments } from './documents.ts';
@@ -33,9 +34,11 @@ export class Service {
   readonly unit: Unit;
   readonly uplink: Uplink | null;
   readonly sources: readonly FrameSource[];
+  readonly plan: Plan;
   readonly #log: Log;
 
-  private constructor(unit: Unit, uplink: Uplink | null, sources: readonly FrameSource[], log: Log) {
+  private constructor(unit: Unit, uplink: Uplink | null, sources: readonly FrameSource[], plan: Plan, log: Log) {
+    this.plan = plan;
     this.unit = unit;
     this.uplink = uplink;
     this.sources = sources;
@@ -67,7 +70,7 @@ export class Service {
     });
     const uplink = config.uplink === null ? null : await openUplink(config.uplink, unit, keys, log, observe);
     uplink?.start();
-    return new Service(unit, uplink, sources, log);
+    return new Service(unit, uplink, sources, documents.plan, log);
   }
 
   /** Plays every source to its end, or until `signal` aborts. */
@@ -80,13 +83,15 @@ export class Service {
     await Promise.race([played, aborted, this.unit.failed]);
   }
 
-  /** The sources have ended: everything that is open goes, and the receiver gets time to acknowledge it. */
-  async drain(signal: AbortSignal): Promise<boolean> {
+  /**
+   * The sources have ended: everything that is open goes, and the receivers get time to acknowledge it.
+   *
+   * @returns false where something was not acknowledged; it waits in the outbox for the next start
+   */
+  async settle(signal: AbortSignal): Promise<boolean> {
     await this.#closeSources();
     await this.unit.finish();
-    const settled = this.uplink === null || signal.aborted || (await this.uplink.settle(SETTLE_MS));
-    await this.#close();
-    return settled;
+    return this.uplink === null || signal.aborted || (await this.uplink.settle(SETTLE_MS));
   }
 
   /** SIGTERM: commits what is open, sends what fits into `STOP_MS`, and stops. Nothing committed is lost. */
@@ -95,7 +100,13 @@ export class Service {
     await this.#closeSources();
     await this.unit.finish();
     await this.uplink?.flush(Math.max(0, STOP_MS - (performance.now() - startMs)));
-    await this.#close();
+    await this.end();
+  }
+
+  /** Says goodbye and closes the store. */
+  async end(): Promise<void> {
+    await this.uplink?.close();
+    await this.unit.close();
   }
 
   async #closeSources(): Promise<void> {
@@ -104,11 +115,6 @@ export class Service {
       const malformed = source.malformed();
       if (malformed > 0) this.#log.warn('malformed-input', { source: source.name, count: malformed });
     }
-  }
-
-  async #close(): Promise<void> {
-    await this.uplink?.close();
-    await this.unit.close();
   }
 }
 

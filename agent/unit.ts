@@ -157,6 +157,11 @@ export class Unit {
     return counts;
   }
 
+  /** Boottime of the newest frame, s: of a log, how much of it was played. */
+  get drivenSeconds(): number {
+    return Number(this.#clock.bootNs()) / 1e9;
+  }
+
   /** Ids with a decode right, so that sources drop the rest early. */
   get filter(): FrameFilter {
     return { ids: this.#lanes.map(idsOf) };

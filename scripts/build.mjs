@@ -15,7 +15,10 @@ function target(alias) {
   if (imports[alias] !== undefined) return imports[alias].slice(2).replace(/\.ts$/, '.js');
   for (const [pattern, path] of Object.entries(imports)) {
     if (!pattern.endsWith('*') || !alias.startsWith(pattern.slice(0, -1))) continue;
-    return path.slice(2).replace('*', alias.slice(pattern.length - 1)).replace(/\.ts$/, '.js');
+    return path
+      .slice(2)
+      .replace('*', alias.slice(pattern.length - 1))
+      .replace(/\.ts$/, '.js');
   }
   throw new Error(`no alias for ${alias}`);
 }
@@ -33,5 +36,8 @@ for (const entry of readdirSync(dist, { recursive: true, withFileTypes: true }))
   if (resolved !== text) writeFileSync(file, resolved);
 }
 for (const data of ['agent/config/schema.json', 'agent/store']) {
-  cpSync(join(root, data), join(dist, data), { recursive: true, filter: (path) => !path.endsWith('.ts') || path.endsWith('.d.ts') });
+  cpSync(join(root, data), join(dist, data), {
+    recursive: true,
+    filter: (path) => !path.endsWith('.ts') || path.endsWith('.d.ts'),
+  });
 }

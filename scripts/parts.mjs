@@ -27,6 +27,8 @@ export function installParts() {
     if (apt('update', '-q')) apt('install', '-y', '-q', '--no-install-recommends', ...packages);
   }
   for (const program of missing.filter((one) => find(one) === null)) {
-    process.stdout.write(`${program} is missing: its suites are skipped. Install it with \`apt-get install ${PARTS[program]}\`.\n`);
+    process.stdout.write(
+      `${program} is missing: its suites are skipped. Install it with \`apt-get install ${PARTS[program]}\`.\n`,
+    );
   }
 }

@@ -1,6 +1,7 @@
 // `npm test`: from a fresh clone, all tests. Arguments go to vitest (`npm test -- test/dbc`).
-import { install, run } from './run.mjs';
+
 import { installParts } from './parts.mjs';
+import { install, run } from './run.mjs';
 
 install();
 installParts();

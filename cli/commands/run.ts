@@ -47,7 +47,8 @@ Example:
         return 0;
       }
       log.info('sources-ended');
-      const settled = await service.drain(io.signal);
+      const settled = await service.settle(io.signal);
+      await service.end();
       log.info(settled ? 'drained' : 'not-drained');
       return settled ? 0 : 1;
     } finally {
