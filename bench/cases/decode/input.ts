@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { gunzipSync } from 'node:zlib';
 import { CLASSIC_SLOT_BYTES, type FrameBatch, HEADER_BYTES, OFFSET_ID, OFFSET_LENGTH } from '#contracts';
-import { type Database, loadDatabase } from '#dbc';
+import { bytesNeeded, type Database, loadDatabase, type Message } from '#dbc';
 import { CandumpParser, idWord } from '#decoders';
 
 /** Frames in the agent's own layout, copied out of the reader before any clock starts. */
@@ -14,7 +14,7 @@ export interface BenchInput {
 const BATCH_FRAMES = 1024;
 const MEGA = 1_000_000;
 /** struct can_frame of linux/can.h: id, length, 3 bytes of padding, 8 bytes of payload. */
-const CAN_FRAME_BYTES = 16;
+export const CAN_FRAME_BYTES = 16;
 
 /** A log with its database. */
 export function fromLog(dbc: string, log: string): BenchInput {
@@ -50,7 +50,7 @@ export function fromRecords(dbc: string, file: string): BenchInput {
 /** Random payloads over all classic messages of a database; uniform ids are the hard case for dispatch. */
 export function fromDatabase(dbc: Uint8Array, frames = MEGA): BenchInput {
   const { database } = loadDatabase(dbc, { file: 'bench.dbc' });
-  const messages = database.messages.filter(({ length, signals }) => length <= 8 && signals.length > 0);
+  const messages = inBenchOrder(database).filter(({ signals }) => signals.length > 0);
   const random = xorshift(0x2026_1125);
   const batches = batchesOf(frames, (_, slot, view) => {
     const message = messages[random() % messages.length]!;
@@ -59,6 +59,14 @@ export function fromDatabase(dbc: Uint8Array, frames = MEGA): BenchInput {
     for (let byte = 0; byte < message.length; byte++) view.setUint8(slot + HEADER_BYTES + byte, random() & 255);
   });
   return inputOf(dbc, batches);
+}
+
+/** The messages that a classic frame can carry whole, each id once: what every decoder of the bench is given. */
+export function inBenchOrder({ messages }: Database): Message[] {
+  const byId = new Map(messages.map((message) => [idWord(message), message]));
+  return [...byId.values()].filter(
+    ({ length, signals }) => length <= 8 && signals.every((signal) => bytesNeeded(signal) <= length),
+  );
 }
 
 function inputOf(dbc: Uint8Array, batches: readonly FrameBatch[]): BenchInput {
@@ -85,6 +93,27 @@ function batchesOf(frames: number, write: (i: number, slot: number, view: DataVi
     });
   }
   return batches;
+}
+
+/** The same frames in batches of another size; each batch is its whole buffer. */
+export function rebatched(input: BenchInput, batchFrames: number): BenchInput {
+  const bySlot = new Map<number, FrameBatch[]>();
+  for (const batch of input.batches) {
+    const list = bySlot.get(batch.slotBytes) ?? [];
+    list.push(batch);
+    bySlot.set(batch.slotBytes, list);
+  }
+  const batches = [...bySlot.values()].flatMap((list) => {
+    const [first] = list;
+    const { slotBytes } = first!;
+    const bytes = Buffer.concat(list.map((batch) => batch.bytes.subarray(0, batch.count * slotBytes)));
+    const size = batchFrames * slotBytes;
+    return Array.from({ length: Math.ceil(bytes.length / size) }, (_, i): FrameBatch => {
+      const part = new Uint8Array(bytes.subarray(i * size, (i + 1) * size));
+      return { ...first!, bytes: part, count: part.length / slotBytes };
+    });
+  });
+  return { ...input, batches };
 }
 
 function xorshift(seed: number): () => number {
