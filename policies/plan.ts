@@ -1,4 +1,5 @@
 import type { ResultKind, SignalInfo } from '#contracts';
+import type { Condition } from './condition.ts';
 
 /** Why the plan lets a signal be decoded. */
 export type DecodeRight = 'record' | 'context' | 'integrity';
@@ -7,7 +8,13 @@ export type DecodeRight = 'record' | 'context' | 'integrity';
 export type OperationPlan =
   | { readonly kind: 'raw' }
   | { readonly kind: 'decimate'; readonly periodMs: number }
-  | { readonly kind: 'aggregate'; readonly windowMs: number; readonly results: readonly ResultKind[] }
+  | {
+      readonly kind: 'aggregate';
+      readonly windowMs: number;
+      readonly results: readonly ResultKind[];
+      /** A window with fewer samples of a signal says nothing of it; absent: 1. */
+      readonly minSamples?: number;
+    }
   | { readonly kind: 'cloak'; readonly cellMetres: number; readonly axis: 'latitude' | 'longitude'; readonly periodMs: number };
 
 /** A signal that leaves, and the rule that lets it. */
@@ -16,6 +23,25 @@ export interface PlannedSignal {
   readonly operation: OperationPlan;
   /** Uid of the permission that licenses it, `#p1`. */
   readonly rule: string;
+  /** What the gate asks of each sample. */
+  readonly gate: SlotRules;
+}
+
+/** A rule of which something is left to ask while the unit runs. */
+export interface GateRule {
+  readonly uid: string;
+  readonly agreement: string;
+  readonly condition: Condition;
+}
+
+/** A sample leaves when one permission holds, no prohibition may be active and no `instead` lets it leave elsewhere. */
+export interface SlotRules {
+  readonly permissions: readonly GateRule[];
+  readonly prohibitions: readonly GateRule[];
+  /** End of the campaign, ms since 1970 UTC; null: none. */
+  readonly expiresMs: number | null;
+  /** Where a lower agreement licenses the same signal: it goes there as long as that agreement lets it. */
+  readonly instead: readonly { readonly stream: number; readonly signal: number }[];
 }
 
 /** One (recipient, agreement, campaign): one stream, one envelope key. */
@@ -50,6 +76,23 @@ export interface Denial {
   readonly reason: 'prohibited' | 'no-permission' | 'constraint' | 'transform' | 'unknown-signal' | 'expired';
 }
 
+/** Where an operand of the gate gets its value. */
+export type ContextSource =
+  | { readonly operand: string; readonly kind: 'assume'; readonly value: number }
+  /** Unknown: what asks for it fails closed. */
+  | { readonly operand: string; readonly kind: 'none' }
+  /**
+   * Value of the operand = value of the signal · `scale`; `index` is the place among `Plan.rights` of right `context`.
+   * A position has two entries, by `axis`.
+   */
+  | {
+      readonly operand: string;
+      readonly kind: 'signal';
+      readonly index: number;
+      readonly scale: number;
+      readonly axis: 'latitude' | 'longitude' | null;
+    };
+
 export interface Plan {
   readonly streams: readonly StreamPlan[];
   readonly denials: readonly Denial[];
@@ -57,4 +100,8 @@ export interface Plan {
   readonly rights: readonly { readonly signal: SignalInfo; readonly right: DecodeRight; readonly because: string }[];
   /** Parameters that an agreement raised, in words, for `check`. */
   readonly raised: readonly string[];
+  /** What is understood but may not be meant, in words, for `check`. */
+  readonly warnings: readonly string[];
+  /** Where the operands that the gate asks for come from. */
+  readonly context: readonly ContextSource[];
 }

@@ -48,7 +48,8 @@ export const POLICY_ERRORS = {
     remedy: NOT_LOADED,
   },
   TG_POLICY_CONTEXT_SOURCE: {
-    cause: 'A "context" entry of the configuration names an operand or a signal that does not exist, or one without a fitting unit.',
+    cause:
+      'A "context" entry of the configuration names an operand or a signal that does not exist, or one without a fitting unit.',
     remedy: 'Name a signal of the databases, "assume-<value>" or "none"; unknown context fails closed.',
   },
   TG_POLICY_DUPLICATE: {

@@ -1,0 +1,349 @@
+import { type SignalInfo, TollgateError } from '#contracts';
+import type { Agreement, Rule } from './agreement.ts';
+import type { Campaign, CampaignSignal } from './campaign.ts';
+import { canFail, canHold, type Condition, conditionText, failing, FALSE, isAlways } from './condition.ts';
+import { bindContext, type ContextBinding, type SignalCatalogue } from './context.ts';
+import { decide, type Known } from './decide.ts';
+import type { Denial, GateRule, Plan } from './plan.ts';
+import { PlanBuilder } from './plan-builder.ts';
+import { ruleReaches, targetReaches } from './targets.ts';
+import { axisOf, operationOf, otherAxis, type Parameters, proposed, type SourcedDemand, strictest, unfit } from './transforms.ts';
+import { includesAction } from './vocabulary.ts';
+
+export interface PlanInput {
+  readonly campaigns: readonly Campaign[];
+  readonly agreements: readonly Agreement[];
+  /** Stronger than any agreement: their prohibitions and obligations hold for all, their permissions open nothing. */
+  readonly lawPacks: readonly Agreement[];
+  readonly signals: SignalCatalogue;
+  /** `context:` of the configuration: operand without `auto:` → signal, `assume-<value>` or `none`. */
+  readonly context: Readonly<Record<string, string>>;
+  /** ms since 1970 UTC; null where unknown. */
+  readonly nowUtcMs: number | null;
+}
+
+/** What a signal needs of its agreement before it leaves (formats: a permission to distribute includes them). */
+const NEEDED_ACTIONS = ['read', 'derive', 'store', 'distribute'] as const;
+
+/** One requested signal on its way through the rules. */
+interface Request {
+  readonly entry: CampaignSignal;
+  readonly info: SignalInfo;
+  readonly licences: readonly Licence[];
+  readonly closest: Omit<Denial, 'campaign' | 'recipient' | 'signal'>;
+}
+
+/** What one agreement permits. */
+interface Licence {
+  readonly agreement: Agreement;
+  readonly permissions: readonly Rule[];
+}
+
+type Why = Omit<Denial, 'campaign' | 'recipient' | 'signal'>;
+
+const NO_PERMISSION: Why = { agreement: null, rule: null, constraint: null, reason: 'no-permission' };
+
+/**
+ * Campaigns ∩ agreements ∩ law packs. Deny by default; any active prohibition wins over every permission; demands of
+ * all permissions and obligations that apply combine to the strictest; each requested signal leaves or has a denial
+ * that names the rule.
+ *
+ * @throws {TollgateError} TG_POLICY_CONTEXT_SOURCE, TG_POLICY_DUPLICATE
+ */
+export function compilePlan(input: PlanInput): Plan {
+  return new Compiler(input).plan();
+}
+
+class Compiler {
+  readonly #input: PlanInput;
+  readonly #bindings: ReadonlyMap<string, ContextBinding>;
+  readonly #agreements: readonly Agreement[];
+  /** Law packs first: where several prohibitions apply, the stronger is named. */
+  readonly #all: readonly Agreement[];
+  readonly #builder: PlanBuilder;
+
+  constructor(input: PlanInput) {
+    this.#input = input;
+    once([...input.agreements, ...input.lawPacks], ({ uid }) => uid);
+    once(input.campaigns, ({ campaign, recipient }) => `${campaign} of ${recipient}`);
+    this.#bindings = bindContext(input.context, input.signals);
+    this.#agreements = [...input.agreements].sort((a, b) => bytewise(a.uid, b.uid));
+    this.#all = [...[...input.lawPacks].sort((a, b) => bytewise(a.uid, b.uid)), ...this.#agreements];
+    this.#builder = new PlanBuilder(this.#bindings);
+  }
+
+  plan(): Plan {
+    for (const campaign of this.#input.campaigns) this.#campaign(campaign);
+    this.#warnings();
+    return this.#builder.build();
+  }
+
+  #campaign(campaign: Campaign): void {
+    const deny = (signal: string, why: Why) =>
+      this.#builder.deny({ campaign: campaign.campaign, recipient: campaign.recipient, signal, ...why });
+    const requests = new Map<string, Request>();
+    for (const entry of campaign.signals) {
+      const info = this.#input.signals.byName.get(entry.signal);
+      if (info === undefined) deny(entry.signal, { ...NO_PERMISSION, reason: 'unknown-signal' });
+      else if (this.#expired(campaign)) deny(entry.signal, expiredCampaign(campaign));
+      else if (requests.has(keyOf(info))) {
+        deny(entry.signal, { ...NO_PERMISSION, constraint: `is the same signal as ${requests.get(keyOf(info))!.entry.signal}`, reason: 'transform' });
+      } else requests.set(keyOf(info), this.#request(campaign, entry, info));
+    }
+    const done = new Set<Request>();
+    for (const request of requests.values()) {
+      if (done.has(request)) continue;
+      const pair = request.entry.operation === 'cloak' ? pairOf(request, [...requests.values()]) : undefined;
+      const members = pair === undefined ? [request] : [request, pair];
+      for (const member of members) done.add(member);
+      this.#decide(campaign, members, deny);
+    }
+    this.#builder.closeCampaign(campaign);
+    this.#contextSignals(campaign, deny);
+  }
+
+  #expired({ expiresMs }: Campaign): boolean {
+    const { nowUtcMs } = this.#input;
+    return expiresMs !== null && nowUtcMs !== null && nowUtcMs >= expiresMs;
+  }
+
+  /** Which agreements permit a signal, tests on the operation left open, and which permission came closest if none. */
+  #request(campaign: Campaign, entry: CampaignSignal, info: SignalInfo): Request {
+    const known = this.#known(campaign, null);
+    const licences: Licence[] = [];
+    let closest: Why = NO_PERMISSION;
+    for (const agreement of this.#agreements) {
+      if (agreement.type !== 'Agreement' || agreement.assignee !== campaign.recipient) continue;
+      const permissions: Rule[] = [];
+      for (const rule of agreement.permissions) {
+        if (!ruleReaches(rule, info)) continue;
+        const at = { agreement: agreement.uid, rule: rule.uid };
+        if (!rule.actions.some((action) => includesAction(action, 'distribute'))) {
+          if (closest.rule === null) closest = { ...at, constraint: `permits ${rule.actions.join(', ')}, not distribute`, reason: 'no-permission' };
+          continue;
+        }
+        const open = decide(rule.condition, known);
+        if (!canHold(open)) {
+          // A failed constraint is closer than a permission for something else.
+          if (closest.reason === 'no-permission') closest = { ...at, constraint: failing(open), reason: 'constraint' };
+        } else permissions.push(rule);
+      }
+      if (permissions.length > 0) licences.push({ agreement, permissions });
+    }
+    return { entry, info, licences, closest };
+  }
+
+  /** Decides one signal, or both axes of a position together. */
+  #decide(campaign: Campaign, members: readonly Request[], deny: (signal: string, why: Why) => void): void {
+    const { entry } = members[0]!;
+    const start = members.map((member) => proposed(member.entry, campaign.everyMs)).reduce(coarser);
+    const licensed = members.every(({ licences }) => licences.length > 0);
+    const demands = licensed ? members.flatMap((member) => this.#demands(campaign, member)) : [];
+    const { parameters, raised, refused } = strictest(start, demands);
+    const verdicts = members.map((member) => this.#verdict(campaign, member, members, parameters, refused));
+    const failed = verdicts.find((verdict): verdict is { why: Why } => 'why' in verdict);
+    if (failed !== undefined) {
+      members.forEach((member, i) => {
+        const verdict = verdicts[i]!;
+        const own = 'why' in verdict ? verdict.why : { ...failed.why, constraint: `${members[1 - i]!.info.name} does not leave` };
+        deny(member.entry.signal, own);
+      });
+      return;
+    }
+    members.forEach((member, i) => {
+      const { open, prohibitions } = verdicts[i] as { open: OpenLicence[]; prohibitions: GateRule[] };
+      const shared = open.filter(({ agreement }) =>
+        verdicts.every((verdict) => 'open' in verdict && verdict.open.some((one) => one.agreement === agreement)),
+      );
+      const operation = operationOf(parameters, member.entry.results, axisOf(member.info));
+      this.#builder.add(campaign, member.info, operation, shared, prohibitions);
+      for (const note of raised) this.#builder.raise(`${campaign.campaign}: ${member.info.name}: ${note}`);
+      const flips = member.info.f * member.info.factor < 0 && entry.results.some((result) => result === 'min' || result === 'max');
+      if (flips) this.#builder.raise(`${campaign.campaign}: ${member.info.name}: its factor is negative, so the physical min is taken from the largest raw value and max from the least`);
+    });
+  }
+
+  #verdict(
+    campaign: Campaign,
+    member: Request,
+    members: readonly Request[],
+    parameters: Parameters,
+    refused: SourcedDemand | null,
+  ): { why: Why } | { open: OpenLicence[]; prohibitions: GateRule[] } {
+    const known = this.#known(campaign, parameters);
+    const prohibitions = this.#prohibitions(campaign, member.info, known);
+    if ('why' in prohibitions) return prohibitions;
+    if (member.licences.length === 0) return { why: member.closest };
+    if (refused !== null) {
+      const { agreement, rule, text } = refused;
+      return { why: { agreement, rule, constraint: `${text}, which ${member.entry.operation} cannot carry`, reason: 'transform' } };
+    }
+    const misfit = unfit(member.entry.operation, member.info) ?? missingAxis(member, members);
+    if (misfit !== null) return { why: { ...NO_PERMISSION, constraint: misfit, reason: 'transform' } };
+    const open = openLicences(member, known);
+    if ('why' in open) return open;
+    const joint = open.licences.filter(({ agreement }) =>
+      members.every(({ licences }) => licences.some((one) => one.agreement === agreement)),
+    );
+    if (joint.length === 0) return { why: { ...NO_PERMISSION, constraint: 'no agreement permits both axes', reason: 'no-permission' } };
+    return { open: joint, prohibitions: prohibitions.rules };
+  }
+
+  /** Demands of the permissions that apply, and of every obligation that reaches the signal. */
+  #demands(campaign: Campaign, { info, licences }: Request): SourcedDemand[] {
+    const known = this.#known(campaign, null);
+    const source = (agreement: Agreement, rule: Rule) =>
+      rule.demands.map((demand) => ({ ...demand, rule: rule.uid, agreement: agreement.uid }));
+    const permitted = licences.flatMap(({ agreement, permissions }) => permissions.flatMap((rule) => source(agreement, rule)));
+    const obliged = this.#bound(campaign).flatMap((agreement) =>
+      agreement.obligations
+        .filter((rule) => ruleReaches(rule, info) && !isNever(decide(rule.condition, known)))
+        .flatMap((rule) => source(agreement, rule)),
+    );
+    return [...obliged, ...permitted];
+  }
+
+  /** The policies whose prohibitions and obligations bind the recipient of a campaign. */
+  #bound({ recipient }: Campaign): readonly Agreement[] {
+    return this.#all.filter(({ assignee }) => assignee === null || assignee === recipient);
+  }
+
+  /** What prohibits a signal for good, else the prohibitions that the gate has to ask. */
+  #prohibitions(campaign: Campaign, info: SignalInfo, known: Known): { why: Why } | { rules: GateRule[] } {
+    const kind = known.parameters!.kind;
+    const actions = [...NEEDED_ACTIONS, ...(kind === 'aggregate' ? ['aggregate'] : []), ...(kind === 'cloak' ? ['anonymize'] : [])];
+    const rules: GateRule[] = [];
+    for (const agreement of this.#bound(campaign)) {
+      for (const rule of agreement.prohibitions) {
+        if (!ruleReaches(rule, info)) continue;
+        if (!rule.actions.some((action) => actions.some((needed) => includesAction(action, needed)))) continue;
+        const open = decide(rule.condition, known);
+        if (isNever(open)) continue;
+        // Unknown counts as active: a prohibition fails closed.
+        if (!canFail(open)) {
+          const constraint = failing(open) ?? wordsOf(rule);
+          return { why: { agreement: agreement.uid, rule: rule.uid, constraint, reason: 'prohibited' } };
+        }
+        rules.push({ uid: rule.uid, agreement: agreement.uid, condition: open });
+      }
+    }
+    return { rules };
+  }
+
+  #known(campaign: Campaign, parameters: Parameters | null): Known {
+    const { recipient, purpose } = campaign;
+    const binding = (operand: string): ContextBinding | 'prohibited' => {
+      const bound = this.#bindings.get(operand) ?? { kind: 'none' };
+      const blocked = bound.kind === 'signals' && bound.signals.some(({ signal }) => this.#unreadable(campaign, signal) !== null);
+      return blocked ? 'prohibited' : bound;
+    };
+    return { recipient, purpose, nowUtcMs: this.#input.nowUtcMs, parameters, binding };
+  }
+
+  /** The prohibition of `read` or `use` that keeps a signal even from the gate; null where there is none. */
+  #unreadable(campaign: Campaign, signal: SignalInfo): { agreement: Agreement; rule: Rule } | null {
+    const { recipient, purpose } = campaign;
+    // No context inside the question about context: what depends on one counts as active.
+    const known: Known = { recipient, purpose, nowUtcMs: this.#input.nowUtcMs, parameters: null, binding: () => ({ kind: 'none' }) };
+    for (const agreement of this.#bound(campaign)) {
+      for (const rule of agreement.prohibitions) {
+        const reads = rule.actions.some((action) => includesAction(action, 'read'));
+        if (reads && ruleReaches(rule, signal) && !isNever(decide(rule.condition, known))) return { agreement, rule };
+      }
+    }
+    return null;
+  }
+
+  #contextSignals(campaign: Campaign, deny: (signal: string, why: Why) => void): void {
+    for (const name of campaign.context) {
+      const info = this.#input.signals.byName.get(name);
+      const kept = info === undefined ? null : this.#unreadable(campaign, info);
+      if (info === undefined) deny(name, { ...NO_PERMISSION, reason: 'unknown-signal' });
+      else if (this.#expired(campaign)) deny(name, expiredCampaign(campaign));
+      else if (kept === null) this.#builder.context(info, `context of campaign ${campaign.campaign}`);
+      else {
+        deny(name, { agreement: kept.agreement.uid, rule: kept.rule.uid, constraint: wordsOf(kept.rule), reason: 'prohibited' });
+      }
+    }
+  }
+
+  #warnings(): void {
+    for (const agreement of this.#all) {
+      for (const warning of agreement.warnings) this.#builder.warn(warning);
+      for (const rule of [...agreement.prohibitions, ...agreement.obligations]) {
+        for (const target of rule.targets) {
+          if (this.#input.signals.signals.some((signal) => targetReaches(target, signal, true))) continue;
+          this.#builder.warn(`${rule.uid} of ${agreement.uid}: no signal of the databases is ${target}`);
+        }
+      }
+      if (agreement.type === 'Set' && agreement.permissions.length > 0) {
+        this.#builder.warn(`${agreement.uid}: a Set opens nothing; only an Agreement licenses`);
+      }
+    }
+  }
+}
+
+/** An agreement whose permissions still may hold, and what is left to ask. */
+export interface OpenLicence {
+  readonly agreement: Agreement;
+  readonly rules: readonly GateRule[];
+}
+
+function openLicences({ licences }: Request, known: Known): { why: Why } | { licences: OpenLicence[] } {
+  let closest: Why | null = null;
+  const open = licences.flatMap(({ agreement, permissions }) => {
+    const rules = permissions.flatMap((rule) => {
+      const condition = decide(rule.condition, known);
+      if (canHold(condition)) return [{ uid: rule.uid, agreement: agreement.uid, condition }];
+      closest ??= { agreement: agreement.uid, rule: rule.uid, constraint: failing(condition), reason: 'constraint' };
+      return [];
+    });
+    return rules.length === 0 ? [] : [{ agreement, rules }];
+  });
+  return open.length === 0 ? { why: closest! } : { licences: open };
+}
+
+/** Both axes of a position run under the coarser proposal of the two. */
+function coarser(a: Parameters, b: Parameters): Parameters {
+  return { ...a, cellMetres: Math.max(a.cellMetres, b.cellMetres) };
+}
+
+function pairOf({ info }: Request, requests: readonly Request[]): Request | undefined {
+  if (axisOf(info) === null) return undefined;
+  const other = otherAxis(info);
+  return requests.find(
+    ({ entry, info: found }) =>
+      entry.operation === 'cloak' && found.name === other && found.channel === info.channel && found.id === info.id,
+  );
+}
+
+function missingAxis({ entry, info }: Request, members: readonly Request[]): string | null {
+  if (entry.operation !== 'cloak' || members.length === 2) return null;
+  return `cloak needs ${otherAxis(info)} of the same message beside it, cloaked too`;
+}
+
+function expiredCampaign({ campaign, expiresMs }: Campaign): Why {
+  return { ...NO_PERMISSION, constraint: `campaign ${campaign} expired at ${new Date(expiresMs!).toISOString()}`, reason: 'expired' };
+}
+
+/** The constraints of a rule in words; null where it has none. */
+const wordsOf = ({ condition }: Rule): string | null => (isAlways(condition) ? null : conditionText(condition));
+const isNever = (condition: Condition): boolean => condition.op === 'known' && condition.state === FALSE;
+const keyOf = (info: SignalInfo): string => info.dbcName;
+
+/** Bytewise order of UTF-8, as agreement uids are compared. */
+function bytewise(a: string, b: string): number {
+  return Buffer.compare(Buffer.from(a, 'utf8'), Buffer.from(b, 'utf8'));
+}
+
+function once<T extends { readonly file: string }>(documents: readonly T[], name: (document: T) => string): void {
+  const seen = new Map<string, T>();
+  for (const document of documents) {
+    const before = seen.get(name(document));
+    if (before !== undefined) {
+      const message = `${name(document)} was loaded from ${before.file} already`;
+      throw new TollgateError('TG_POLICY_DUPLICATE', message, { place: { file: document.file } });
+    }
+    seen.set(name(document), document);
+  }
+}

@@ -1,0 +1,94 @@
+import { nearest, type SignalInfo, TollgateError } from '#contracts';
+import { OPERANDS } from './vocabulary.ts';
+
+/** Every signal that the databases know, by each of its names. */
+export interface SignalCatalogue {
+  readonly signals: readonly SignalInfo[];
+  readonly byName: ReadonlyMap<string, SignalInfo>;
+}
+
+/** What the configuration says of one operand. */
+export type ContextBinding =
+  | { readonly kind: 'none' }
+  | { readonly kind: 'assume'; readonly value: number }
+  | { readonly kind: 'signals'; readonly signals: readonly BoundSignal[] };
+
+export interface BoundSignal {
+  readonly signal: SignalInfo;
+  /** Value of the operand = value of the signal · scale. */
+  readonly scale: number;
+  readonly axis: 'latitude' | 'longitude' | null;
+}
+
+const ASSUME = 'assume-';
+/** `auto:vehicleSpeed` is km/h as in VSS; what else a database may use, in km/h a unit. */
+const SPEED_UNITS: Readonly<Record<string, number>> = {
+  'km/h': 1,
+  kmh: 1,
+  kph: 1,
+  'kilometer per hour': 1,
+  'm/s': 3.6,
+  mph: 1.609344,
+  'mi/h': 1.609344,
+};
+
+const CONTEXT_OPERANDS = Object.entries(OPERANDS).flatMap(([operand, info]) =>
+  info.context === undefined ? [] : [{ operand, key: info.context, type: info.type }],
+);
+
+/**
+ * Reads the `context:` keys of the configuration: operand names without `auto:` (`speed` for auto:vehicleSpeed), each a
+ * signal, `assume-<value>` or `none`. An operand that is not named is unknown.
+ *
+ * @throws {TollgateError} TG_POLICY_CONTEXT_SOURCE
+ */
+export function bindContext(context: Readonly<Record<string, string>>, catalogue: SignalCatalogue): Map<string, ContextBinding> {
+  const bindings = new Map<string, ContextBinding>();
+  const keys = CONTEXT_OPERANDS.map(({ key }) => key);
+  for (const [key, value] of Object.entries(context)) {
+    const found = CONTEXT_OPERANDS.find((one) => one.key === key);
+    if (found === undefined) throw fault(key, `"${key}" is no operand that has a context`, nearest(key, keys) ?? keys.join(', '));
+    bindings.set(found.operand, bind(key, value, found.type, catalogue));
+  }
+  return bindings;
+}
+
+function fault(key: string, message: string, near?: string): TollgateError {
+  const remedy = near === undefined ? undefined : `Did you mean "${near}"? Nothing was started.`;
+  return new TollgateError('TG_POLICY_CONTEXT_SOURCE', message, { place: { pointer: `/context/${key}` }, remedy });
+}
+
+function bind(key: string, value: string, type: string, catalogue: SignalCatalogue): ContextBinding {
+  if (value === 'none') return { kind: 'none' };
+  if (value.startsWith(ASSUME)) return { kind: 'assume', value: assumed(key, value.slice(ASSUME.length), type) };
+  if (type === 'place') return { kind: 'signals', signals: positionSignals(key, value, catalogue) };
+  const signal = catalogue.byName.get(value);
+  if (signal === undefined) throw unknownSignal(key, value, catalogue);
+  return { kind: 'signals', signals: [{ signal, scale: key === 'speed' ? speedScale(key, signal) : 1, axis: null }] };
+}
+
+function unknownSignal(key: string, name: string, catalogue: SignalCatalogue): TollgateError {
+  const message = `the databases have no signal "${name}" for the context "${key}"`;
+  return fault(key, message, nearest(name, [...catalogue.byName.keys()]));
+}
+
+function assumed(key: string, text: string, type: string): number {
+  if (type === 'switch' && (text === 'on' || text === 'off')) return text === 'on' ? 1 : 0;
+  if (type === 'number' && /^-?\d+(\.\d+)?$/.test(text)) return Number(text);
+  const wanted = type === 'switch' ? 'assume-on or assume-off' : type === 'number' ? 'assume-<number>' : 'a branch with Latitude and Longitude';
+  throw fault(key, `the context "${key}" takes ${wanted}, not "${ASSUME}${text}"`);
+}
+
+function speedScale(key: string, signal: SignalInfo): number {
+  const unit = signal.unit.toLowerCase();
+  if (Object.hasOwn(SPEED_UNITS, unit)) return SPEED_UNITS[unit]!;
+  throw fault(key, `"${signal.name}" has the unit "${signal.unit}", which is no speed; name the unit in the mapping (km/h, m/s, mph)`);
+}
+
+function positionSignals(key: string, branch: string, catalogue: SignalCatalogue): BoundSignal[] {
+  return (['Latitude', 'Longitude'] as const).map((leaf) => {
+    const signal = catalogue.byName.get(`${branch}.${leaf}`);
+    if (signal === undefined) throw unknownSignal(key, `${branch}.${leaf}`, catalogue);
+    return { signal, scale: 1, axis: leaf === 'Latitude' ? 'latitude' : 'longitude' };
+  });
+}

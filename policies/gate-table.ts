@@ -1,0 +1,233 @@
+import type { UtcReading } from '#contracts';
+import { FALSE, TRUE, UNKNOWN } from './condition.ts';
+import type { Gate, GateDenial } from './gate.ts';
+import { contextAtom, nextBoundary, timeAtom } from './gate-atoms.ts';
+import { CODE_AND, CODE_KNOWN, CODE_OR, CODE_XONE, type GateProgram, gateProgram } from './gate-program.ts';
+import type { Plan } from './plan.ts';
+
+/** Context that was not heard of for so long is unknown: a silent bus must not keep a permission open. */
+export const CONTEXT_MAX_AGE_NS = 10e9;
+/** Edges are looked at this much early, ns: rounding of UTC in doubles must never make one late. */
+const EDGE_MARGIN_NS = 1000;
+const NS_PER_MS = 1e6;
+
+/** The gate of a plan. Before its first `tick` and `context` everything that depends on them is unknown. */
+export function createGate(plan: Plan): Gate {
+  return new TableGate(gateProgram(plan));
+}
+
+class TableGate implements Gate {
+  readonly #program: GateProgram;
+  readonly #values: Float64Array;
+  /** When a value slot was last filled, boottime ns; Infinity for assumed values: they do not age. */
+  readonly #seenNs: Float64Array;
+  readonly #atoms: Uint8Array;
+  readonly #rules: Uint8Array;
+  readonly #stack: Uint8Array;
+  /** 1 where a slot admits. */
+  readonly #admits: Uint8Array;
+  /** Cause of each slot that denies; −1: another stream takes the sample. */
+  readonly #cause: Int32Array;
+  readonly #counts: Float64Array;
+  /** The time span in which no atom of time and no age changes: [from, to). */
+  #fromNs = Number.POSITIVE_INFINITY;
+  #toNs = Number.NEGATIVE_INFINITY;
+  #offsetNs: bigint | null = null;
+  #offsetMs = Number.NaN;
+  #errorNs = Number.NaN;
+
+  constructor(program: GateProgram) {
+    this.#program = program;
+    this.#values = program.values.slice();
+    this.#seenNs = program.values.map((value) => (Number.isNaN(value) ? Number.NEGATIVE_INFINITY : Number.POSITIVE_INFINITY));
+    this.#atoms = new Uint8Array(program.atomCount).fill(UNKNOWN);
+    this.#rules = new Uint8Array(program.ruleCount);
+    this.#stack = new Uint8Array(program.stack + 1);
+    this.#admits = new Uint8Array(program.slotCount);
+    this.#cause = new Int32Array(program.slotCount).fill(-1);
+    this.#counts = new Float64Array(program.causes.length);
+    for (let slot = 0; slot < this.#values.length; slot++) this.#readContext(slot);
+    this.#evaluate();
+  }
+
+  tick(timeNs: number, utc: UtcReading): void {
+    const sameClock = utc.offsetNs === this.#offsetNs && utc.errorNs === this.#errorNs;
+    if (sameClock && timeNs >= this.#fromNs && timeNs < this.#toNs) return;
+    if (!sameClock) {
+      this.#offsetNs = utc.offsetNs;
+      this.#errorNs = utc.errorNs;
+      // Whole microseconds, so that the double is exact.
+      this.#offsetMs = utc.offsetNs === null || !Number.isFinite(utc.errorNs) ? Number.NaN : Number(utc.offsetNs / 1000n) / 1000;
+    }
+    this.#fromNs = timeNs;
+    this.#toNs = Number.POSITIVE_INFINITY;
+    const aged = this.#forget(timeNs);
+    const timed = this.#readTime(timeNs);
+    if (aged || timed) this.#evaluate();
+  }
+
+  context(index: number, timeNs: number, value: number): void {
+    const { starts, items } = this.#program.fills;
+    // A context right that a campaign asked for, and no rule, fills nothing.
+    if (index + 1 >= starts.length) return;
+    let changed = false;
+    for (let i = starts[index]!; i < starts[index + 1]!; i++) {
+      const slot = items[i]!;
+      this.#values[slot] = value * this.#program.scales[i]!;
+      this.#seenNs[slot] = timeNs;
+      if (this.#readContext(slot)) changed = true;
+    }
+    // The next look at ages must not come later than this value's.
+    if (timeNs + CONTEXT_MAX_AGE_NS < this.#toNs) this.#toNs = timeNs + CONTEXT_MAX_AGE_NS;
+    if (changed) this.#evaluate();
+  }
+
+  admits(stream: number, signal: number): boolean {
+    const slot = this.#program.streamSlots[stream]! + signal;
+    if (this.#admits[slot] === 1) return true;
+    const cause = this.#cause[slot]!;
+    if (cause >= 0) this.#counts[cause]!++;
+    return false;
+  }
+
+  drainDenials(): readonly GateDenial[] {
+    const denials = this.#program.causes
+      .map((cause, i) => ({ ...cause, count: this.#counts[i]! }))
+      .filter(({ count }) => count > 0);
+    this.#counts.fill(0);
+    return denials;
+  }
+
+  /** Values that are too old become unknown; notes when the next will. */
+  #forget(timeNs: number): boolean {
+    let changed = false;
+    for (let slot = 0; slot < this.#values.length; slot++) {
+      const dies = this.#seenNs[slot]! + CONTEXT_MAX_AGE_NS;
+      if (dies > timeNs) {
+        if (dies < this.#toNs) this.#toNs = dies;
+      } else if (!Number.isNaN(this.#values[slot]!)) {
+        this.#values[slot] = Number.NaN;
+        if (this.#readContext(slot)) changed = true;
+      }
+    }
+    return changed;
+  }
+
+  #readContext(slot: number): boolean {
+    const { starts, items } = this.#program.readers;
+    let changed = false;
+    for (let i = starts[slot]!; i < starts[slot + 1]!; i++) {
+      const atom = items[i]!;
+      const state = contextAtom(this.#program, atom, this.#values);
+      if (state === this.#atoms[atom]) continue;
+      this.#atoms[atom] = state;
+      changed = true;
+    }
+    return changed;
+  }
+
+  #readTime(timeNs: number): boolean {
+    const { timeAtoms } = this.#program;
+    const known = !Number.isNaN(this.#offsetMs);
+    const nowMs = this.#offsetMs + timeNs / NS_PER_MS;
+    const errorMs = this.#errorNs / NS_PER_MS;
+    let changed = false;
+    for (let i = 0; i < timeAtoms.length; i++) {
+      const atom = timeAtoms[i]!;
+      const state = known ? timeAtom(this.#program, atom, nowMs, errorMs) : UNKNOWN;
+      if (state !== this.#atoms[atom]) {
+        this.#atoms[atom] = state;
+        changed = true;
+      }
+      if (!known) continue;
+      // Either end of the clock's error may cross a boundary.
+      const late = nextBoundary(this.#program, atom, nowMs + errorMs) - errorMs;
+      const early = nextBoundary(this.#program, atom, nowMs - errorMs) + errorMs;
+      const edgeNs = (Math.min(late, early) - this.#offsetMs) * NS_PER_MS - EDGE_MARGIN_NS;
+      if (edgeNs < this.#toNs) this.#toNs = edgeNs;
+    }
+    return changed;
+  }
+
+  /** Rules, then slots in order: a slot may yield to one before it. Runs when an atom changed, not per sample. */
+  #evaluate(): void {
+    const { permissions, prohibitions, instead, permissionCauses, prohibitionCauses, ruleCount, slotCount } = this.#program;
+    for (let rule = 0; rule < ruleCount; rule++) this.#rules[rule] = this.#run(rule);
+    for (let slot = 0; slot < slotCount; slot++) {
+      this.#admits[slot] = 0;
+      this.#cause[slot] = -1;
+      let cause = -1;
+      for (let i = prohibitions.starts[slot]!; i < prohibitions.starts[slot + 1]! && cause < 0; i++) {
+        const rule = prohibitions.items[i]!;
+        if (this.#rules[rule] !== FALSE) cause = prohibitionCauses[i]! + this.#failing(rule, FALSE);
+      }
+      let permitted = false;
+      for (let i = permissions.starts[slot]!; i < permissions.starts[slot + 1]! && cause < 0; i++) {
+        if (this.#rules[permissions.items[i]!] === TRUE) permitted = true;
+      }
+      if (cause < 0 && !permitted) {
+        const first = permissions.starts[slot]!;
+        cause = permissionCauses[first]! + this.#failing(permissions.items[first]!, TRUE);
+      }
+      let elsewhere = false;
+      for (let i = instead.starts[slot]!; i < instead.starts[slot + 1]!; i++) {
+        if (this.#admits[instead.items[i]!] === 1) elsewhere = true;
+      }
+      if (cause < 0) this.#admits[slot] = elsewhere ? 0 : 1;
+      else if (!elsewhere) this.#cause[slot] = cause;
+    }
+  }
+
+  /** Which of a rule's causes holds: the first atom whose state is not `good`, known or unknown, else the whole rule. */
+  #failing(rule: number, good: number): number {
+    const { starts, items } = this.#program.code;
+    let atoms = 0;
+    for (let i = starts[rule]!; i < starts[rule + 1]!; i++) {
+      const word = items[i]!;
+      if (word < 0) {
+        i++;
+        continue;
+      }
+      const state = this.#atoms[word]!;
+      if (state !== good) return atoms * 2 + (state === UNKNOWN ? 1 : 0);
+      atoms++;
+    }
+    return atoms * 2;
+  }
+
+  /** Kleene's logic on a stack of states. */
+  #run(rule: number): number {
+    const { starts, items } = this.#program.code;
+    const stack = this.#stack;
+    let top = 0;
+    for (let i = starts[rule]!; i < starts[rule + 1]!; i++) {
+      const word = items[i]!;
+      if (word >= 0) {
+        stack[top++] = this.#atoms[word]!;
+        continue;
+      }
+      const argument = items[++i]!;
+      if (word === CODE_KNOWN) {
+        stack[top++] = argument;
+        continue;
+      }
+      top -= argument;
+      let trues = 0;
+      let falses = 0;
+      for (let j = top; j < top + argument; j++) {
+        if (stack[j] === TRUE) trues++;
+        else if (stack[j] === FALSE) falses++;
+      }
+      stack[top++] = combined(word, argument, trues, falses);
+    }
+    return stack[0]!;
+  }
+}
+
+function combined(word: number, parts: number, trues: number, falses: number): number {
+  const unknown = trues + falses < parts;
+  if (word === CODE_AND) return falses > 0 ? FALSE : unknown ? UNKNOWN : TRUE;
+  if (word === CODE_OR) return trues > 0 ? TRUE : unknown ? UNKNOWN : FALSE;
+  if (word === CODE_XONE && trues > 1) return FALSE;
+  return unknown ? UNKNOWN : trues === 1 ? TRUE : FALSE;
+}

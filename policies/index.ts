@@ -1,0 +1,8 @@
+/** What may leave: agreements, campaigns, the plan that follows from them, the gate that holds it. */
+export { type Agreement, loadAgreement, type Rule } from './agreement.ts';
+export { type Campaign, type CampaignSignal, loadCampaign } from './campaign.ts';
+export { compilePlan, type PlanInput } from './compile.ts';
+export type { Gate, GateDenial } from './gate.ts';
+export { createGate } from './gate-table.ts';
+export type { Denial, OperationPlan, Plan, PlannedSignal, StreamPlan } from './plan.ts';
+export { operationText } from './transforms.ts';

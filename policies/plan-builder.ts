@@ -1,0 +1,136 @@
+import type { SignalInfo } from '#contracts';
+import type { Campaign } from './campaign.ts';
+import type { OpenLicence } from './compile.ts';
+import { atomsOf, isAlways } from './condition.ts';
+import type { ContextBinding } from './context.ts';
+import type { ContextSource, Denial, GateRule, OperationPlan, Plan, PlannedSignal, StreamPlan } from './plan.ts';
+import { OPERANDS } from './vocabulary.ts';
+
+interface Granted {
+  readonly info: SignalInfo;
+  readonly operation: OperationPlan;
+  /** In the order of agreement uids; ends with the first that holds always. */
+  readonly licences: readonly OpenLicence[];
+  readonly prohibitions: readonly GateRule[];
+}
+
+interface Right {
+  readonly signal: SignalInfo;
+  readonly because: string[];
+}
+
+/** Collects what the compiler decided, and numbers streams, signals and context. */
+export class PlanBuilder {
+  readonly #bindings: ReadonlyMap<string, ContextBinding>;
+  readonly #streams: StreamPlan[] = [];
+  readonly #denials: Denial[] = [];
+  readonly #raised: string[] = [];
+  readonly #warnings: string[] = [];
+  readonly #record = new Map<string, Right>();
+  readonly #context = new Map<string, Right>();
+  readonly #operands = new Set<string>();
+  #granted: Granted[] = [];
+
+  constructor(bindings: ReadonlyMap<string, ContextBinding>) {
+    this.#bindings = bindings;
+  }
+
+  deny(denial: Denial): void {
+    this.#denials.push(denial);
+  }
+
+  raise(note: string): void {
+    this.#raised.push(note);
+  }
+
+  warn(note: string): void {
+    this.#warnings.push(note);
+  }
+
+  /** Gives the decode right `context`. */
+  context(signal: SignalInfo, because: string): void {
+    give(this.#context, signal, because);
+  }
+
+  /** A signal of the open campaign leaves under the first of `licences` that holds. */
+  add(campaign: Campaign, info: SignalInfo, operation: OperationPlan, licences: readonly OpenLicence[], prohibitions: readonly GateRule[]): void {
+    const certain = licences.findIndex(({ rules }) => rules.some(({ condition }) => isAlways(condition)));
+    const used = certain < 0 ? licences : licences.slice(0, certain + 1);
+    this.#granted.push({ info, operation, licences: used, prohibitions });
+    for (const { agreement, rules } of used) {
+      give(this.#record, info, `campaign ${campaign.campaign} under ${rules[0]!.uid} of ${agreement.uid}`);
+      for (const rule of rules) this.#ask(rule);
+    }
+    for (const rule of prohibitions) this.#ask(rule);
+  }
+
+  /** Lays out the streams of a campaign: one an agreement, in the order of their uids, signals as the campaign lists them. */
+  closeCampaign(campaign: Campaign): void {
+    const uids = this.#granted.flatMap(({ licences }) => licences.map(({ agreement }) => agreement));
+    const agreements = [...new Set(uids)].sort((a, b) => Buffer.compare(Buffer.from(a.uid), Buffer.from(b.uid)));
+    const first = this.#streams.length;
+    const signals: PlannedSignal[][] = agreements.map(() => []);
+    for (const { info, operation, licences, prohibitions } of this.#granted) {
+      const instead: { stream: number; signal: number }[] = [];
+      for (const { agreement, rules } of licences) {
+        const at = agreements.indexOf(agreement);
+        const gate = { permissions: rules, prohibitions, expiresMs: campaign.expiresMs, instead: [...instead] };
+        instead.push({ stream: first + at, signal: signals[at]!.length });
+        signals[at]!.push({ signal: info, operation, rule: rules[0]!.uid, gate });
+      }
+    }
+    agreements.forEach((agreement, at) => {
+      this.#streams.push({
+        recipient: campaign.recipient,
+        purpose: campaign.purpose,
+        campaign: campaign.campaign,
+        campaignVersion: campaign.version,
+        agreement: agreement.uid,
+        agreementVersion: agreement.version,
+        agreementHash: agreement.hash,
+        priority: campaign.priority,
+        recordMs: campaign.recordMs,
+        signals: signals[at]!,
+      });
+    });
+    this.#granted = [];
+  }
+
+  build(): Plan {
+    const rights = (from: ReadonlyMap<string, Right>, right: 'record' | 'context') =>
+      [...from.values()].map(({ signal, because }) => ({ signal, right, because: because.join('; ') }));
+    return {
+      streams: this.#streams,
+      denials: this.#denials,
+      rights: [...rights(this.#record, 'record'), ...rights(this.#context, 'context')],
+      raised: [...new Set(this.#raised)],
+      warnings: this.#warnings,
+      context: [...this.#operands].flatMap((operand) => this.#sources(operand)),
+    };
+  }
+
+  /** Notes which context a rule of the gate asks for; only that gets a decode right. */
+  #ask(rule: GateRule): void {
+    for (const { operand } of atomsOf(rule.condition)) {
+      if (OPERANDS[operand]!.phase !== 'context') continue;
+      this.#operands.add(operand);
+      const binding = this.#bindings.get(operand);
+      if (binding?.kind !== 'signals') continue;
+      for (const { signal } of binding.signals) this.context(signal, `${operand} of ${rule.uid} of ${rule.agreement}`);
+    }
+  }
+
+  #sources(operand: string): ContextSource[] {
+    const binding = this.#bindings.get(operand);
+    if (binding === undefined || binding.kind === 'none') return [{ operand, kind: 'none' }];
+    if (binding.kind === 'assume') return [{ operand, kind: 'assume', value: binding.value }];
+    const keys = [...this.#context.keys()];
+    return binding.signals.map(({ signal, scale, axis }) => ({ operand, kind: 'signal', index: keys.indexOf(signal.dbcName), scale, axis }));
+  }
+}
+
+function give(rights: Map<string, Right>, signal: SignalInfo, because: string): void {
+  const right = rights.get(signal.dbcName) ?? { signal, because: [] };
+  if (!right.because.includes(because)) right.because.push(because);
+  rights.set(signal.dbcName, right);
+}
