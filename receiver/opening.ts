@@ -25,9 +25,14 @@ const KID_BYTES = 4;
 /**
  * Accepts a session: signed by one of our units, made for us, for this topic.
  *
+ * @returns `other` for a session that one of our units signed and that our key does not open: another recipient's
  * @throws {TollgateError} TG_RECEIVER_SESSION
  */
-export async function acceptSession(name: StreamName, message: Uint8Array, keys: ReceiverKeys): Promise<Opening> {
+export async function acceptSession(
+  name: StreamName,
+  message: Uint8Array,
+  keys: ReceiverKeys,
+): Promise<Opening | 'other'> {
   return await foreign('TG_RECEIVER_SESSION', 'a session was refused', async () => {
     const known = candidates(message, keys.units);
     if (known.length === 0) {
@@ -40,6 +45,8 @@ export async function acceptSession(name: StreamName, message: Uint8Array, keys:
         const { schema, agreementTag } = session;
         return { unit: key.name, schema, agreementTag, session, decoder: createRecordDecoder(schema) };
       } catch (error) {
+        // The signature is checked first: what is signed and does not open was sealed for somebody else.
+        if (error instanceof TollgateError && error.code === 'TG_WIRE_SEAL') return 'other';
         refusal = error;
       }
     }

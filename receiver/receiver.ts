@@ -7,6 +7,9 @@ import { checkProof, type ProofOutcome } from './proof.ts';
 import { type Stream, Streams, streamKey } from './streams.ts';
 import { Waiting } from './waiting.ts';
 
+/** Streams of others that are remembered, so that their records are not kept; a forgotten one costs a second look. */
+const MOST_OTHERS = 10_000;
+
 /** Something that a person must look at; holds no signal value. */
 export interface ReceiverAlarm {
   readonly error: TollgateError;
@@ -40,6 +43,8 @@ export interface ReceiverStatus {
   readonly proofs: number;
   readonly proven: number;
   readonly refused: number;
+  /** Streams of other recipients on the same broker. */
+  readonly others: number;
   readonly alarms: number;
   readonly acks: number;
   /** Messages that wait for their session. */
@@ -82,6 +87,7 @@ class Opener implements Receiver {
   readonly #options: ReceiverOptions;
   readonly #streams: Streams;
   readonly #waiting = new Waiting();
+  readonly #others = new Set<string>();
   readonly #batchRecords: number;
   #records: OpenedRecord[] = [];
   /** Streams that owe an acknowledgement, by its state. */
@@ -99,6 +105,7 @@ class Opener implements Receiver {
     proofs: 0,
     proven: 0,
     refused: 0,
+    others: 0,
     alarms: 0,
     acks: 0,
   };
@@ -160,6 +167,7 @@ class Opener implements Receiver {
   }
 
   async #take(where: StreamTopic, topic: string, bytes: Uint8Array): Promise<void> {
+    if (this.#others.has(streamKey(where.pseudonym, where.stream))) return;
     if (where.kind === 'session') return await this.#session(where, bytes);
     const stream = await this.#guard(where, this.#streams.find(where.pseudonym, where.stream));
     if (stream === null) return this.#keep(where, topic, bytes);
@@ -181,6 +189,7 @@ class Opener implements Receiver {
     }
     const opening = await this.#guard(where, acceptSession(where, bytes, this.#options.keys));
     if (opening === null) return;
+    if (opening === 'other') return this.#ignore(where);
     const owner = await this.#streams.unitOf(where.pseudonym);
     if (owner !== null && owner !== opening.unit) {
       const text = 'the session uses a pseudonym that belongs to another unit';
@@ -193,6 +202,15 @@ class Opener implements Receiver {
       const topic = parseStreamTopic(message.topic);
       if (topic !== null) await this.#take(topic, message.topic, message.bytes);
     }
+  }
+
+  /** A stream of another recipient of the same broker: nothing of it concerns us. */
+  #ignore(where: StreamTopic): void {
+    const key = streamKey(where.pseudonym, where.stream);
+    this.#waiting.take(key);
+    this.#others.add(key);
+    this.#counts.others++;
+    if (this.#others.size > MOST_OTHERS) this.#others.delete(this.#others.values().next().value!);
   }
 
   #keep(where: StreamTopic, topic: string, bytes: Uint8Array): void {

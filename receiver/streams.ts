@@ -1,3 +1,4 @@
+import { TollgateError } from '#contracts';
 import { ackTopic, chainStart } from '#wire';
 import type { Batch, EvictedRecord, KnownCheckpoint, ReceiverStore, StoredStream } from './contract.ts';
 import type { ReceiverKeys } from './keys.ts';
@@ -57,6 +58,12 @@ export class Streams {
     if (state === null) return null;
     const { tenant, session } = state;
     const opening = await acceptSession({ tenant, pseudonym, stream: id }, session, this.#keys);
+    if (opening === 'other') {
+      throw new TollgateError(
+        'TG_RECEIVER_SESSION',
+        'the store holds a session that the key of this receiver does not open',
+      );
+    }
     return this.#hold({
       ...state,
       opening,
