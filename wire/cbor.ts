@@ -70,7 +70,8 @@ function refuse(message: string): never {
 /**
  * The bytes of a value.
  *
- * @throws {TollgateError} TG_WIRE_CBOR for a number that is no safe integer (use `CborFloat` or bigint), or too deep a value
+ * @throws {TollgateError} TG_WIRE_CBOR for what `decodeCbor` would not take back: a number that is no safe integer (use
+ *   `CborFloat` or bigint), text with half a surrogate pair, a simple value that RFC 8949 reserves, a bignum as a tag, too deep a value
  */
 export function encodeCbor(value: CborValue): Uint8Array {
   const writer = new Writer();
@@ -104,10 +105,15 @@ class Writer {
       this.#head(ARRAY, BigInt(value.length));
       for (const item of value) this.value(item, depth + 1);
     } else if (isMap(value)) this.#map(value, depth);
-    else {
-      this.#head(TAG, BigInt(value.tag));
-      this.value(value.value, depth + 1);
-    }
+    else this.#tag(value, depth);
+  }
+
+  #tag({ tag, value }: CborTag, depth: number): void {
+    if (!Number.isSafeInteger(tag) || tag < 0) refuse(`${tag} is not a tag number of at most 53 bits`);
+    // A bigint writes these where it must; a bignum that an integer could hold has two forms (RFC 8949 §3.4.3).
+    if (tag === TAG_POSITIVE_BIGNUM || tag === TAG_NEGATIVE_BIGNUM) refuse('a bignum is written from a bigint');
+    this.#head(TAG, BigInt(tag));
+    this.value(value, depth + 1);
   }
 
   #integer(value: number): void {
@@ -131,6 +137,8 @@ class Writer {
   }
 
   #text(value: string): void {
+    // An encoder would put U+FFFD there, and two texts would have the same bytes.
+    if (!value.isWellFormed()) refuse('text with half a surrogate pair');
     const bytes = utf8.encode(value);
     this.#head(TEXT, BigInt(bytes.length));
     this.#raw(bytes);
@@ -163,7 +171,10 @@ class Writer {
     this.#raw(new Uint8Array(view.buffer, 0, single ? 4 : 8));
   }
 
+  /** 20 to 23 have types of their own, 24 to 31 are reserved, RFC 8949 §3.3. */
   #simple(value: number): void {
+    if (!Number.isInteger(value) || value < 0 || value > 255 || (value >= 20 && value < 32))
+      refuse(`${value} is not a simple value of its own`);
     if (value < 24) this.#byte((SIMPLE << 5) | value);
     else {
       this.#byte((SIMPLE << 5) | ONE_BYTE);
@@ -261,8 +272,15 @@ class Reader {
     const length = Number(argument);
     if (major === BYTES) return this.#take(length).slice();
     if (major === TEXT) return this.#text(length);
-    if (major === ARRAY) return Array.from({ length }, () => this.value(depth + 1));
+    if (major === ARRAY) return this.#array(length, depth);
     return this.#map(length, depth);
+  }
+
+  /** Grows with what is there: 32 nested heads that each claim the whole input must not reserve it 32 times. */
+  #array(length: number, depth: number): readonly CborValue[] {
+    const items: CborValue[] = [];
+    for (let i = 0; i < length; i++) items.push(this.value(depth + 1));
+    return items;
   }
 
   #tag(argument: bigint, depth: number): CborValue {

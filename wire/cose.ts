@@ -1,6 +1,6 @@
-import { createHmac, createPublicKey, type JsonWebKey, timingSafeEqual, verify } from 'node:crypto';
+import { createHmac, createPublicKey, type JsonWebKey, type KeyObject, timingSafeEqual, verify } from 'node:crypto';
 import { TollgateError } from '#contracts';
-import { type AeadName, open } from './aead.ts';
+import { type AeadName, NONCE_BYTES, open } from './aead.ts';
 import { type CborTag, type CborValue, decodeCbor, encodeCbor } from './cbor.ts';
 
 /** COSE, RFC 9052: the structures that this project signs and seals, and what the vectors of the working group need. */
@@ -27,6 +27,8 @@ const AEADS: ReadonlyMap<number, AeadName> = new Map([
 ]);
 const HALF_TAG_BYTES = 8;
 const EMPTY = new Uint8Array();
+/** CBOR `{}`. */
+const EMPTY_MAP = 0xa0;
 
 export type Headers = ReadonlyMap<number | string, CborValue>;
 
@@ -66,9 +68,13 @@ function parse(bytes: Uint8Array, tag: number, parts: 3 | 4): CoseMessage {
   return { protectedBytes, protectedHeaders: decodedHeaders, headers, payload, proof };
 }
 
-/** Sig_structure, Enc_structure or MAC_structure, RFC 9052 §4.4, §5.3, §6.3. */
+/**
+ * Sig_structure, Enc_structure or MAC_structure, RFC 9052 §4.4, §5.3, §6.3. No protected headers are authenticated as a
+ * zero-length string, even where the message has an empty map in their place (§3).
+ */
 function toBeAuthenticated(context: string, protectedBytes: Uint8Array, ...rest: Uint8Array[]): Uint8Array {
-  return encodeCbor([context, protectedBytes, ...rest]);
+  const none = protectedBytes.length === 1 && protectedBytes[0] === EMPTY_MAP;
+  return encodeCbor([context, none ? EMPTY : protectedBytes, ...rest]);
 }
 
 /** A COSE_Sign1, untagged, headers protected; `sign` makes a raw signature (Ed25519, or ECDSA in P1363 form). */
@@ -77,6 +83,7 @@ export async function sign1(
   algorithm: number,
   kid: Uint8Array,
   sign: (message: Uint8Array) => Promise<Uint8Array>,
+  externalAad: Uint8Array = EMPTY,
 ): Promise<Uint8Array> {
   const headers = encodeCbor(
     new Map<number, CborValue>([
@@ -84,7 +91,7 @@ export async function sign1(
       [HEADER_KID, kid],
     ]),
   );
-  const signature = await sign(toBeAuthenticated('Signature1', headers, EMPTY, payload));
+  const signature = await sign(toBeAuthenticated('Signature1', headers, externalAad, payload));
   return encodeCbor([headers, new Map(), payload, signature]);
 }
 
@@ -96,23 +103,46 @@ export function parseSign1(bytes: Uint8Array): CoseMessage {
  * The payload of a COSE_Sign1 whose signature is right.
  *
  * @param key public JWK: OKP Ed25519 for EdDSA, EC P-256 for ES256
- * @throws {TollgateError} TG_WIRE_COSE, TG_WIRE_SIGNATURE
+ * @throws {TollgateError} TG_WIRE_COSE, TG_WIRE_KEY, TG_WIRE_SIGNATURE
  */
 export function openSign1(message: CoseMessage, key: JsonWebKey, externalAad: Uint8Array = EMPTY): Uint8Array {
   const { protectedBytes, protectedHeaders, headers, payload, proof } = message;
   if (payload === null || proof === null) return refuse('payload or signature is missing');
-  const algorithm = protectedHeaders.get(HEADER_ALG) ?? headers.get(HEADER_ALG);
-  const fits = (algorithm === ALG_EDDSA && key.kty === 'OKP') || (algorithm === ALG_ES256 && key.crv === 'P-256');
-  if (!fits) return refuse('the algorithm is not the one of the key');
   const signed = toBeAuthenticated('Signature1', protectedBytes, externalAad, payload);
-  const { d: _, ...publicHalf } = key;
-  const publicKey = createPublicKey({ key: publicHalf, format: 'jwk' });
-  const right =
-    algorithm === ALG_EDDSA
-      ? verify(null, signed, publicKey, proof)
-      : verify('sha256', signed, { key: publicKey, dsaEncoding: 'ieee-p1363' }, proof);
-  if (!right) throw new TollgateError('TG_WIRE_SIGNATURE', 'the signature is not that of the key');
+  if (!verifySignature(protectedHeaders.get(HEADER_ALG) ?? headers.get(HEADER_ALG), key, signed, proof)) {
+    throw new TollgateError('TG_WIRE_SIGNATURE', 'the signature is not that of the key');
+  }
   return payload;
+}
+
+/**
+ * Whether a raw signature is right, RFC 9053 §2.
+ *
+ * @param algorithm `ALG_EDDSA` or `ALG_ES256`
+ * @param signature Ed25519, or ECDSA in P1363 form
+ * @throws {TollgateError} TG_WIRE_COSE for another algorithm than that of the key, TG_WIRE_KEY
+ */
+export function verifySignature(
+  algorithm: CborValue,
+  key: JsonWebKey,
+  message: Uint8Array,
+  signature: Uint8Array,
+): boolean {
+  const { d: _, ...publicHalf } = key;
+  const edwards = algorithm === ALG_EDDSA && key.kty === 'OKP' && key.crv === 'Ed25519';
+  if (!edwards && !(algorithm === ALG_ES256 && key.kty === 'EC' && key.crv === 'P-256'))
+    return refuse('the algorithm is not the one of the key');
+  const publicKey = importPublic(publicHalf);
+  if (edwards) return verify(null, message, publicKey, signature);
+  return verify('sha256', message, { key: publicKey, dsaEncoding: 'ieee-p1363' }, signature);
+}
+
+function importPublic(key: JsonWebKey): KeyObject {
+  try {
+    return createPublicKey({ key, format: 'jwk' });
+  } catch (cause) {
+    throw new TollgateError('TG_WIRE_KEY', 'the public key is none of its curve', { cause });
+  }
 }
 
 export function parseMac0(bytes: Uint8Array): CoseMessage {
@@ -149,9 +179,10 @@ export function openEncrypt0(message: CoseMessage, key: Uint8Array, externalAad:
   const { protectedBytes, protectedHeaders, headers, payload } = message;
   if (payload === null) return refuse('the ciphertext is missing');
   const algorithm = protectedHeaders.get(HEADER_ALG) ?? headers.get(HEADER_ALG);
-  const name = AEADS.get(Number(algorithm));
+  const name = typeof algorithm === 'number' ? AEADS.get(algorithm) : undefined;
   if (name === undefined) return refuse('the algorithm is not one of this version');
   const iv = protectedHeaders.get(HEADER_IV) ?? headers.get(HEADER_IV);
-  if (!(iv instanceof Uint8Array)) return refuse('the IV is missing');
+  // GCM would take other lengths; COSE fixes it, RFC 9053 §4.1 and §4.3.
+  if (!(iv instanceof Uint8Array) || iv.length !== NONCE_BYTES) return refuse(`the IV is not ${NONCE_BYTES} bytes`);
   return open(name, key, iv, encStructure(protectedBytes, externalAad), payload);
 }

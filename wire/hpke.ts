@@ -1,14 +1,21 @@
 import type { JsonWebKey } from 'node:crypto';
 import { Chacha20Poly1305 } from '@hpke/chacha20poly1305';
-import { CipherSuite, DhkemX25519HkdfSha256, HkdfSha256 } from '@hpke/core';
+import { Aes128Gcm, CipherSuite, DhkemX25519HkdfSha256, HkdfSha256 } from '@hpke/core';
 import { TollgateError } from '#contracts';
 
 /** KEM identifier of DHKEM(X25519, HKDF-SHA256), RFC 9180 §7.1. */
 export const KEM_X25519 = 0x0020;
 
-/** HPKE base mode (RFC 9180): DHKEM(X25519, HKDF-SHA256), HKDF-SHA256, ChaCha20-Poly1305. */
-function suite(): CipherSuite {
-  return new CipherSuite({ kem: new DhkemX25519HkdfSha256(), kdf: new HkdfSha256(), aead: new Chacha20Poly1305() });
+/** Sessions use ChaCha20-Poly1305; the vectors of RFC 9180 for this KEM and those of HPKE-3 are made with AES-128-GCM. */
+export type HpkeAead = 'chacha20-poly1305' | 'aes-128-gcm';
+
+/** HPKE (RFC 9180): DHKEM(X25519, HKDF-SHA256), HKDF-SHA256. */
+export function hpkeSuite(aead: HpkeAead = 'chacha20-poly1305'): CipherSuite {
+  return new CipherSuite({
+    kem: new DhkemX25519HkdfSha256(),
+    kdf: new HkdfSha256(),
+    aead: aead === 'aes-128-gcm' ? new Aes128Gcm() : new Chacha20Poly1305(),
+  });
 }
 
 /** The half of a context that both ends share. */
@@ -31,7 +38,7 @@ const own = (bytes: Uint8Array): ArrayBuffer => new Uint8Array(bytes).buffer;
 
 /** @param recipient public X25519 JWK */
 export async function hpkeSender(recipient: JsonWebKey, info: Uint8Array): Promise<HpkeSender> {
-  const hpke = suite();
+  const hpke = hpkeSuite();
   const { kty, crv, x } = recipient;
   try {
     const recipientPublicKey = await hpke.kem.importKey('jwk', { kty, crv, x } as never, true);
@@ -47,8 +54,13 @@ export async function hpkeSender(recipient: JsonWebKey, info: Uint8Array): Promi
 }
 
 /** @param key private X25519 JWK of the recipient */
-export async function hpkeRecipient(key: JsonWebKey, enc: Uint8Array, info: Uint8Array): Promise<HpkeRecipient> {
-  const hpke = suite();
+export async function hpkeRecipient(
+  key: JsonWebKey,
+  enc: Uint8Array,
+  info: Uint8Array,
+  aead?: HpkeAead,
+): Promise<HpkeRecipient> {
+  const hpke = hpkeSuite(aead);
   const { kty, crv, x, d } = key;
   try {
     const recipientKey = await hpke.kem.importKey('jwk', { kty, crv, x, d } as never, false);

@@ -59,7 +59,10 @@ export interface SenderSession {
   readonly schemaHash: Uint8Array;
   /** 8 bytes. */
   readonly agreementTag: Uint8Array;
-  /** @param seq each number once */
+  /**
+   * @param seq larger than the one before: a nonce is never used twice
+   * @throws {TollgateError} TG_WIRE_MALFORMED for any other
+   */
   seal(seq: number, record: Uint8Array): Promise<SealedRecord>;
 }
 
@@ -154,11 +157,14 @@ export async function openSession(options: SessionOptions): Promise<SenderSessio
   const payload = encodeCbor([VERSION, stream, KEM_X25519, context.enc, 0, hash, sealedSchema]);
   const message = await sign1(payload, algorithm, keyId, sign);
   const { key, nonce, agreementTag, salt } = await exportKeys(context, schema.agreement.uid);
+  let last = -1;
   return {
     message,
     schemaHash: hash,
     agreementTag,
     async seal(seq, record) {
+      if (!Number.isSafeInteger(seq) || seq <= last) envelopeShape.refuse('the seq', `one above ${last}`);
+      last = seq;
       const iv = partialIv(seq);
       const aad = aadOf(topic, pseudonym, agreementTag, seq);
       const ciphertext = seal('chacha20-poly1305', key, nonceOf(nonce, iv), aad, record);
