@@ -114,7 +114,8 @@ async function exportKeys(context: HpkeExport, agreement: string): Promise<Keys>
 }
 
 const infoOf = ({ tenant, pseudonym, stream }: StreamName) => encodeCbor([INFO_LABEL, tenant, pseudonym, stream]);
-const schemaAad = (topic: string, { pseudonym, stream }: StreamName) => encodeCbor([topic, pseudonym, stream]);
+/** Associated data of the schema and of the signature: a session moved to another name is not signed for it. */
+const placeOf = (topic: string, { pseudonym, stream }: StreamName) => encodeCbor([topic, pseudonym, stream]);
 
 /** Big-endian without leading zero bytes; 0 is one zero byte. RFC 9052 §3.1, Partial IV. */
 function partialIv(seq: number): Uint8Array {
@@ -153,9 +154,10 @@ export async function openSession(options: SessionOptions): Promise<SenderSessio
   const encoded = encodeSchema(schema);
   const hash = schemaHash(encoded);
   const context = await hpkeSender(recipientKey, infoOf(options));
-  const sealedSchema = await context.seal(encoded, schemaAad(sessionTopic(topic), options));
+  const place = placeOf(sessionTopic(topic), options);
+  const sealedSchema = await context.seal(encoded, place);
   const payload = encodeCbor([VERSION, stream, KEM_X25519, context.enc, 0, hash, sealedSchema]);
-  const message = await sign1(payload, algorithm, keyId, sign);
+  const message = await sign1(payload, algorithm, keyId, sign, place);
   const { key, nonce, agreementTag, salt } = await exportKeys(context, schema.agreement.uid);
   let last = -1;
   return {
@@ -194,17 +196,18 @@ export async function acceptSession(
   ledgerKey: JsonWebKey,
   privateKey: JsonWebKey,
 ): Promise<ReceiverSession> {
-  const payload = openSign1(parseSign1(message), ledgerKey);
+  const topic = recordTopic(name.tenant, name.pseudonym, name.stream);
+  const place = placeOf(sessionTopic(topic), name);
+  const payload = openSign1(parseSign1(message), ledgerKey, place);
   const [version, stream, kem, enc, baseSeq, hash, sealedSchema] = sessionShape.decode(payload, 7);
   sessionShape.version(version, VERSION);
   const streamId = sessionShape.bytes(stream, 'stream', ID_BYTES);
   if (Buffer.compare(streamId, name.stream) !== 0) sessionShape.refuse('the stream', 'that of its topic');
   if (kem !== KEM_X25519) sessionShape.refuse('the KEM', `${KEM_X25519}`);
   if (baseSeq !== 0) sessionShape.refuse('the first seq', '0');
-  const topic = recordTopic(name.tenant, name.pseudonym, streamId);
   const context = await hpkeRecipient(privateKey, sessionShape.bytes(enc, 'encapsulated key', KEY_BYTES), infoOf(name));
   const sealed = sessionShape.bytes(sealedSchema, 'sealed schema');
-  const encoded = await context.open(sealed, schemaAad(sessionTopic(topic), name));
+  const encoded = await context.open(sealed, place);
   const declared = sessionShape.bytes(hash, 'schema hash', HASH_BYTES);
   if (Buffer.compare(schemaHash(encoded), declared) !== 0) sessionShape.refuse('the schema hash', 'that of the schema');
   const schema = decodeSchema(encoded);
