@@ -237,11 +237,14 @@ class OutboxUplink implements Uplink {
     return this.#unanswered && this.#timing.monotonicMs() >= this.#retryAt;
   }
 
+  /** How long the loop may sleep without a ring, ms. */
   #nextLook(): number {
-    // Due already: it waits for the window to empty, and every PUBACK rings.
-    const retry = this.#unanswered && !this.#retryDue ? this.#retryAt : Number.POSITIVE_INFINITY;
+    const now = this.#timing.monotonicMs();
+    // What is due already waits for the window to empty, and every PUBACK rings.
+    const blocked = this.#retryAt <= now && this.#lines.some((line) => line.held > 0);
+    const retry = this.#unanswered && !blocked ? this.#retryAt : Number.POSITIVE_INFINITY;
     const turn = this.#parked.length > 0 ? (this.#lines[1]?.idleSinceMs ?? 0) + LINGER_MS : Number.POSITIVE_INFINITY;
-    return Math.max(1, Math.min(retry, turn) - this.#timing.monotonicMs());
+    return Math.max(1, Math.min(retry, turn) - now);
   }
 
   /**
