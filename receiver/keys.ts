@@ -23,10 +23,11 @@ export interface ReceiverKeys {
  * @throws {TollgateError} TG_RECEIVER_KEYS
  */
 export function receiverKeys(hpke: unknown, ack: unknown, units: unknown, folder = ''): ReceiverKeys {
+  const hpkeKey = jwk(hpke, 'X25519', join(folder, HPKE_KEY_FILE));
   const ackKey = jwk(ack, 'Ed25519', join(folder, ACK_KEY_FILE));
   const sign = ed25519Signer(ackKey);
   return {
-    hpke: jwk(hpke, 'X25519', join(folder, HPKE_KEY_FILE)),
+    hpke: hpkeKey,
     signAck: async (message) => sign(message),
     ackKeyId: ackKeyId(ackKey),
     units: verifierKeys(units, join(folder, UNITS_FILE)),

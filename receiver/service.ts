@@ -21,6 +21,8 @@ export interface ReceiverServiceOptions {
   readonly store: ReceiverStore;
   readonly sinks?: readonly RecordSink[];
   alarm(alarm: ReceiverAlarm): void;
+  /** Wait before the next connection after so many failures in a row, ms; a test gives its own. */
+  readonly waitMs?: (failures: number) => number;
   /** The connection came or went; the error says why it went. */
   connection?(up: boolean, error: TollgateError | null): void;
 }
@@ -155,8 +157,8 @@ class Service implements ReceiverService {
         this.#options.connection?.(false, error);
         if (performance.now() - begun >= STABLE_MS) failures = 0;
       }
-      const wait = backoffMs(failures++, Math.random);
-      await sleep(wait, undefined, { signal: this.#stop.signal }).catch(() => undefined);
+      const { waitMs = (count: number) => backoffMs(count, Math.random) } = this.#options;
+      await sleep(waitMs(failures++), undefined, { signal: this.#stop.signal }).catch(() => undefined);
       if (this.#stop.signal.aborted) return;
       begun = performance.now();
       const next = await this.#connect().catch((error: unknown) => {

@@ -37,8 +37,8 @@ import {
 } from '#wire';
 
 export const TENANT = 't1';
-const HPKE = jwkFromSeed('X25519', new Uint8Array(32).fill(7));
-const ACK = jwkFromSeed('Ed25519', new Uint8Array(32).fill(8));
+export const HPKE = jwkFromSeed('X25519', new Uint8Array(32).fill(7));
+export const ACK = jwkFromSeed('Ed25519', new Uint8Array(32).fill(8));
 
 /** Speed as samples, throttle as windows with two results. */
 const COLUMN = { unit: 'km/h', f: 0.01, o: 0, factor: 1, offset: 0, type: 'int', signed: false } as const;
@@ -178,6 +178,13 @@ export class TestStream {
 
   /** The next record: sealed, and in the unit's ledger. */
   async record(): Promise<Message> {
+    const { payload, leaf } = await this.sealed();
+    this.#indexes.push(this.#unit.add(leaf));
+    return { topic: this.topic, bytes: payload };
+  }
+
+  /** The next record as a store takes it. */
+  async sealed() {
     const seq = this.hashes.length;
     const record = encodeRecord(this.#schema, this.#session.schemaHash.subarray(0, 8), seq * 1000, tables(seq));
     const { payload, bodyHash } = await this.#session.seal(seq, record);
@@ -188,11 +195,9 @@ export class TestStream {
     const { agreementTag } = this.#session;
     const { stream } = this;
     const chain = this.#chain;
-    this.#indexes.push(
-      this.#unit.add(recordLeaf({ bootId, boottimeMs, utcMs, bodyHash, stream, seq, agreementTag, chain })),
-    );
+    const leaf = recordLeaf({ bootId, boottimeMs, utcMs, bodyHash, stream, seq, agreementTag, chain });
     this.hashes.push(bodyHash);
-    return { topic: this.topic, bytes: payload };
+    return { stream, seq, payload, leaf, bodyHash };
   }
 
   async records(count: number): Promise<Message[]> {
