@@ -62,6 +62,7 @@ export async function loadDocuments(
   if (channels.length < files.channels.length) return { documents: null, problems };
   const documents = await attempt(async () => {
     const catalogue = signalCatalogue(channels);
+    refuseAmbiguous(campaigns, catalogue.ambiguous);
     const plan = compilePlan({
       campaigns,
       agreements,
@@ -73,6 +74,16 @@ export async function loadDocuments(
     return { channels, ...catalogue, campaigns, agreements, plan };
   });
   return { documents, problems };
+}
+
+/** A name that two channels share would let out the wrong one. */
+function refuseAmbiguous(campaigns: readonly Campaign[], ambiguous: ReadonlySet<string>): void {
+  for (const { file, signals, context } of campaigns) {
+    for (const name of [...signals.map(({ signal }) => signal), ...context]) {
+      if (!ambiguous.has(name)) continue;
+      throw new TollgateError('TG_DBC_AMBIGUOUS', `${name} is a signal of several channels`, { place: { file } });
+    }
+  }
 }
 
 async function loadChannel(files: { name: string; dbc: string; mapping?: string }): Promise<Channel> {

@@ -20,6 +20,8 @@ export interface ServiceOptions {
   readonly version: string;
   readonly observe?: (state: ProtocolState) => void;
   readonly publishMs?: number;
+  /** Test hook: SIGKILL at a state of the store's own thread. */
+  readonly faultAt?: { readonly state: ProtocolState; readonly occurrence: number };
 }
 
 /** After the last frame of a log, the outbox gets this long to be acknowledged, ms. */
@@ -51,7 +53,7 @@ export class Service {
    * @throws {TollgateError} the first problem of configuration, keys or documents: a unit starts whole or not at all
    */
   static async open(options: ServiceOptions): Promise<Service> {
-    const { config, source, log, observe, publishMs } = options;
+    const { config, source, log, observe, publishMs, faultAt } = options;
     const keys = await loadUnitKeys(config.unit.keys);
     const { documents, problems } = await loadDocuments(documentFiles(config), keys.trusted, Date.now());
     if (documents === null || problems.length > 0) throw problems[0];
@@ -67,9 +69,11 @@ export class Service {
       groupCommitMs: config.store.groupCommitMs,
       ...(observe === undefined ? {} : { observe }),
       ...(publishMs === undefined ? {} : { publishMs }),
+      ...(faultAt === undefined ? {} : { faultAt }),
     });
     const uplink = config.uplink === null ? null : await openUplink(config.uplink, unit, keys, log, observe);
     uplink?.start();
+    void unit.firstFrame.then(() => log.info('first-frame', { ms: Math.round(performance.now()) }));
     return new Service(unit, uplink, sources, documents.plan, log);
   }
 

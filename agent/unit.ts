@@ -64,6 +64,9 @@ export class Unit {
   readonly bootId: Uint8Array;
   /** Rejects when a tick failed: the unit cannot go on. Never resolves. */
   readonly failed: Promise<never>;
+  /** Resolves when the first frame was decoded. */
+  readonly firstFrame: Promise<void>;
+  readonly #firstFrame: () => void;
   readonly #fail: (error: unknown) => void;
   readonly #lanes: readonly Lane[];
   readonly #clock: FrameClock;
@@ -85,6 +88,9 @@ export class Unit {
     promise.catch(() => undefined);
     this.failed = promise;
     this.#fail = reject;
+    const first = Promise.withResolvers<void>();
+    this.firstFrame = first.promise;
+    this.#firstFrame = first.resolve;
     this.store = store;
     this.pseudonym = pseudonym;
     this.bootId = bootId;
@@ -176,7 +182,10 @@ export class Unit {
 
   /** One batch. Batches of all sources go one after the other; the promise is the source's back-pressure. */
   frames(batch: FrameBatch, channel: number): Promise<void> {
-    return this.#inTurn(() => this.#pipeline.frames(batch, channel));
+    return this.#inTurn(async () => {
+      await this.#pipeline.frames(batch, channel);
+      if (this.#pipeline.counts.rows > 0) this.#firstFrame();
+    });
   }
 
   /** Ends the streams, commits, and leaves a checkpoint and its proofs in the outbox. */

@@ -13,6 +13,8 @@ export interface SignalCatalogue {
   readonly signals: readonly SignalInfo[];
   /** By VSS path, `dbc:<Message>.<Signal>` and `dbc:<channel>/<Message>.<Signal>`; all names of a signal lead to one object. */
   readonly byName: ReadonlyMap<string, SignalInfo>;
+  /** Short names that several channels have: only the long form says which is meant. */
+  readonly ambiguous: ReadonlySet<string>;
 }
 
 const EFF_FLAG = 0x8000_0000;
@@ -49,7 +51,7 @@ export function signalCatalogue(channels: readonly CatalogueChannel[]): SignalCa
     const [missing] = mapped.keys();
     if (missing !== undefined) throw mappingError(`${database.file} has no signal ${missing.slice('dbc:'.length)}`);
   }
-  return { signals, byName };
+  return { signals, byName, ambiguous: shared };
 }
 
 /** Signals of one database under their DBC names, for use without a mapping. */
