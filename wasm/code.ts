@@ -68,9 +68,12 @@ export class CodeWriter {
     this.bytes.s32(value);
   }
 
-  i64(value: bigint): void {
+  /** Numbers of 32 bits are written without a detour over BigInt. */
+  i64(value: bigint | number): void {
     this.bytes.byte(0x42);
-    this.bytes.s64(value);
+    if (typeof value === 'bigint') this.bytes.s64(value);
+    else if ((value | 0) === value) this.bytes.s32(value);
+    else this.bytes.s64(BigInt(value));
   }
 
   f64(value: number): void {

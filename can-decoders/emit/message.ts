@@ -4,7 +4,7 @@ import type { CodeWriter, Local } from '#wasm';
 import type { Field } from '../field.ts';
 import { ROW_HEADER_BYTES } from '../layout.ts';
 import { type MessagePlan, type PlanCell, type PlanGroup, type PlanSelector, presenceBytes } from '../plan.ts';
-import { emitRaw, emitToCell, type Readable, type Scratch } from './scalar.ts';
+import { emitRaw, emitToCell, type Scratch } from './scalar.ts';
 import { emitPiece, emitVector, type VectorLocals, type VectorPool, vectorsOf } from './simd.ts';
 
 /** Locals of a function that writes rows. */
@@ -26,14 +26,15 @@ const CELL_BYTES = 8;
 const CLASSIC_BYTES = 8;
 
 /** Bytes that a group's own cells and multiplexers occupy, added to those of the groups around it. */
-function readableIn(group: PlanGroup, outer: Readable): Readable {
+function readableIn(group: PlanGroup, outer: Uint8Array): Uint8Array {
   const readable = outer.slice();
-  for (const { field } of [...group.cells, ...group.selectors]) mark(readable, field);
+  for (const { field } of group.cells) mark(readable, field);
+  for (const { field } of group.selectors) mark(readable, field);
   return readable;
 }
 
-function mark(readable: Readable, { first, last }: Field): void {
-  readable.fill(1, first, last + 1);
+function mark(readable: Uint8Array, { first, last }: Field): void {
+  for (let byte = first; byte <= last && byte < PAYLOAD_BYTES; byte++) readable[byte] = 1;
 }
 
 /** Deepest cascade of multiplexers below a group. */
@@ -69,7 +70,7 @@ class RowEmitter {
     this.#header(index);
     if (dynamic) {
       for (const word of this.#always.keys()) {
-        this.#code.i64(0n);
+        this.#code.i64(0);
         this.#code.set(this.#locals.presence[word]!);
       }
       this.#clearCells();
@@ -92,7 +93,7 @@ class RowEmitter {
   #header(index: number): void {
     const { out, slot } = this.#locals;
     this.#code.get(out);
-    this.#code.i64(BigInt(index));
+    this.#code.i64(index);
     this.#code.memory('i64.store', 0);
     this.#code.get(out);
     this.#code.get(slot);
@@ -114,13 +115,13 @@ class RowEmitter {
     collect(this.#plan.root, this.#locals.short !== undefined);
     for (const cell of cells) {
       this.#code.get(this.#locals.out);
-      this.#code.i64(0n);
+      this.#code.i64(0);
       this.#code.memory('i64.store', this.#firstCell + cell * CELL_BYTES);
     }
   }
 
   /** @param always whether this group is there in every frame */
-  #group(group: PlanGroup, outer: Readable, depth: number, always: boolean): void {
+  #group(group: PlanGroup, outer: Uint8Array, depth: number, always: boolean): void {
     const readable = readableIn(group, outer);
     if (this.#locals.short === undefined) {
       for (const cell of this.#vectors(group.cells)) this.#cell(cell, readable);
@@ -171,7 +172,7 @@ class RowEmitter {
     if (possible) this.#code.end();
   }
 
-  #cell({ field, layout }: PlanCell, readable: Readable): void {
+  #cell({ field, layout }: PlanCell, readable: Uint8Array): void {
     const { out, t64 } = this.#locals;
     const at = this.#firstCell + layout.cell * CELL_BYTES;
     if (field.kind === 'wide') {
@@ -191,7 +192,7 @@ class RowEmitter {
     const { out } = this.#locals;
     this.#code.get(out);
     this.#code.get(raw);
-    this.#code.i64(32n);
+    this.#code.i64(32);
     this.#code.op(field.signed ? 'i64.shr_s' : 'i64.shr_u');
     this.#code.op('f64.convert_i64_s');
     this.#code.memory('f64.store', at);
@@ -203,17 +204,11 @@ class RowEmitter {
     this.#code.memory('f64.store', at + CELL_BYTES);
   }
 
-  /** In a short frame only the field's own bytes are known to be there. */
-  #raw(field: Field, readable: Readable, widen: boolean): 'i32' | 'i64' {
-    let bytes = readable;
-    if (this.#locals.short !== undefined) {
-      bytes = new Uint8Array(PAYLOAD_BYTES);
-      mark(bytes, field);
-    }
-    return emitRaw(this.#code, field, bytes, this.#locals, widen);
+  #raw(field: Field, readable: Uint8Array, widen: boolean): 'i32' | 'i64' {
+    return emitRaw(this.#code, field, this.#locals.short === undefined ? readable : null, this.#locals, widen);
   }
 
-  #selector({ field, cell, cases }: PlanSelector, readable: Readable, depth: number, always: boolean): void {
+  #selector({ field, cell, cases }: PlanSelector, readable: Uint8Array, depth: number, always: boolean): void {
     const raw = this.#locals.selectors[depth]!;
     this.#raw(field, readable, true);
     this.#code.set(raw);
@@ -241,13 +236,13 @@ class RowEmitter {
   #condition(raw: Local, ranges: readonly MultiplexRange[]): boolean {
     for (const [i, { low, high }] of ranges.entries()) {
       this.#code.get(raw);
-      this.#code.i64(BigInt(low));
+      this.#code.i64(low);
       if (low === high) {
         this.#code.op('i64.eq');
       } else {
         // One comparison for both ends: below `low` the difference wraps to a large unsigned number.
         this.#code.op('i64.sub');
-        this.#code.i64(BigInt(high) - BigInt(low));
+        this.#code.i64(high - low);
         this.#code.op('i64.le_u');
       }
       if (i > 0) this.#code.op('i32.or');

@@ -307,7 +307,7 @@ function emitDrop(code: CodeWriter, id: Local, slot: Local, slotBytes: Local): v
   code.end();
   for (let offset = 0; offset < HEADER_BYTES + 8; offset += 8) {
     code.get(slot);
-    code.i64(0n);
+    code.i64(0);
     code.memory('i64.store', offset);
   }
   code.get(slotBytes);

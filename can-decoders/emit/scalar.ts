@@ -1,9 +1,12 @@
 import { HEADER_BYTES } from '#contracts';
-import type { CodeWriter, Local, PlainOp } from '#wasm';
+import type { CodeWriter, Local, MemoryOp } from '#wasm';
 import type { Field } from '../field.ts';
 
-/** Bytes of a payload that may be read: those of signals with a right that are there at this point of the module. */
-export type Readable = Uint8Array;
+/**
+ * Bytes of a payload that may be read: those of signals with a right that are there at this point of the module; null
+ * where only the bytes of the field itself are known to be there.
+ */
+export type Readable = Uint8Array | null;
 
 /** Locals that every body of a function shares. */
 export interface Scratch {
@@ -19,6 +22,22 @@ interface Window {
 }
 
 type Word = 'i32' | 'i64';
+
+/** Whole names: building them from parts would make a new string for each instruction. */
+const OPS = {
+  i32: { and: 'i32.and', or: 'i32.or', shl: 'i32.shl', shr_s: 'i32.shr_s', shr_u: 'i32.shr_u' },
+  i64: { and: 'i64.and', or: 'i64.or', shl: 'i64.shl', shr_s: 'i64.shr_s', shr_u: 'i64.shr_u' },
+} as const;
+const LOADS = {
+  i32: [
+    ['i32.load8_u', 'i32.load8_s'],
+    ['i32.load16_u', 'i32.load16_s'],
+  ],
+  i64: [
+    ['i64.load8_u', 'i64.load8_s'],
+    ['i64.load16_u', 'i64.load16_s'],
+  ],
+} as const;
 
 /**
  * Puts the raw integer of a field on the stack, extended by its sign. Loads never touch a byte that is not `readable`.
@@ -46,32 +65,33 @@ export function emitRaw(code: CodeWriter, field: Field, readable: Readable, scra
 }
 
 /** Fields that one load instruction reads whole. */
-function directLoad(
-  field: Field,
-  widen: boolean,
-): { load: 'i32.load' | 'i64.load' | `${Word}.load${8 | 16}_${'s' | 'u'}`; word: Word } | null {
+function directLoad(field: Field, widen: boolean): { load: MemoryOp; word: Word } | null {
   const { first, last, shift, bits, bigEndian, signed } = field;
   const bytes = last - first + 1;
   if (shift !== 0 || bits !== bytes * 8 || (bigEndian && bytes > 1)) return null;
   const word: Word = widen ? 'i64' : 'i32';
-  const sign = signed ? 's' : 'u';
-  if (bytes === 1) return { load: `${word}.load8_${sign}`, word };
-  if (bytes === 2) return { load: `${word}.load16_${sign}`, word };
+  if (bytes <= 2) return { load: LOADS[word][bytes === 1 ? 0 : 1][signed ? 1 : 0], word };
   if (bytes === 4 && !widen) return { load: 'i32.load', word };
   if (bytes === 8) return { load: 'i64.load', word: 'i64' };
   return null;
 }
 
-/** The narrowest single load that covers the field and touches readable bytes only. */
+/** The narrowest single load that covers the field and touches readable bytes only; its own bytes always are. */
 function windowOf({ first, last }: Field, readable: Readable): Window | null {
-  for (const width of [1, 2, 4, 8]) {
+  const span = last - first + 1;
+  if (span === 1 || span === 2 || span === 4 || span === 8) return { first, width: span };
+  if (readable === null) return null;
+  for (let width = span < 4 ? 4 : 8; width <= 8; width *= 2) {
     for (let start = first; start >= 0 && start + width > last; start--) {
-      let allowed = start + width - 1 >= last;
-      for (let i = start; i < start + width; i++) allowed &&= readable[i] === 1;
-      if (allowed) return { first: start, width };
+      if (allReadable(readable, start, start + width)) return { first: start, width };
     }
   }
   return null;
+}
+
+function allReadable(readable: Uint8Array, start: number, end: number): boolean {
+  for (let byte = start; byte < end; byte++) if (readable[byte] !== 1) return false;
+  return true;
 }
 
 function emitWindow(
@@ -96,7 +116,7 @@ function emitWindow(
     return;
   }
   emitBig32(code, first, slot, t32);
-  code.i64(32n);
+  code.i64(32);
   code.op('i64.shl');
   code.set(t64);
   emitBig32(code, first + 4, slot, t32);
@@ -125,18 +145,18 @@ function emitPieces(code: CodeWriter, { first, last, bigEndian }: Field, word: W
   one(bigEndian ? last - half + 1 : first);
   one(bigEndian ? first : last - half + 1);
   shiftLeft(code, word, over);
-  code.op(`${word}.or`);
+  code.op(OPS[word].or);
 }
 
 /** A field over nine bytes: at most 64 bits, so what the left shift loses is not part of it. */
 function emitNineBytes(code: CodeWriter, field: Field, scratch: Scratch): Word {
   const { first, last, shift, bits, bigEndian, signed } = field;
   emitWindow(code, { first, width: 8 }, bigEndian, 'i64', scratch);
-  code.i64(BigInt(bigEndian ? 8 - shift : shift));
+  code.i64(bigEndian ? 8 - shift : shift);
   code.op(bigEndian ? 'i64.shl' : 'i64.shr_u');
   code.get(scratch.slot);
   code.memory('i64.load8_u', HEADER_BYTES + last);
-  code.i64(BigInt(bigEndian ? shift : 64 - shift));
+  code.i64(bigEndian ? shift : 64 - shift);
   code.op(bigEndian ? 'i64.shr_u' : 'i64.shl');
   code.op('i64.or');
   emitExtract(code, 'i64', 0, bits, signed, 64, true);
@@ -162,8 +182,8 @@ function emitExtract(
   shift(code, word, 'shr_u', below);
   if (below + bits === used && !(dirty && bits < size)) return;
   if (word === 'i32') code.i32(bits === 32 ? -1 : 2 ** bits - 1);
-  else code.i64((1n << BigInt(bits)) - 1n);
-  code.op(`${word}.and`);
+  else code.i64(bits < 32 ? 2 ** bits - 1 : (1n << BigInt(bits)) - 1n);
+  code.op(OPS[word].and);
 }
 
 function shiftLeft(code: CodeWriter, word: Word, by: number): void {
@@ -173,8 +193,8 @@ function shiftLeft(code: CodeWriter, word: Word, by: number): void {
 function shift(code: CodeWriter, word: Word, kind: 'shl' | 'shr_s' | 'shr_u', by: number): void {
   if (by === 0) return;
   if (word === 'i32') code.i32(by);
-  else code.i64(BigInt(by));
-  code.op(`${word}.${kind}` as PlainOp);
+  else code.i64(by);
+  code.op(OPS[word][kind]);
 }
 
 /** Byte swap of the 16 bits on the stack. */
