@@ -1,4 +1,4 @@
-import { createReadStream } from 'node:fs';
+import { createReadStream, type ReadStream } from 'node:fs';
 import { open } from 'node:fs/promises';
 import { createGunzip } from 'node:zlib';
 import { type FrameBatch, type FrameFilter, type FrameSource, OFFSET_TIME, TollgateError } from '#contracts';
@@ -154,11 +154,7 @@ export async function openLog(
   return compressed ? unpacked(file, path, maxDecompressedBytes) : plain(file, path);
 }
 
-async function* unpacked(
-  file: AsyncIterable<Uint8Array> & NodeJS.ReadableStream,
-  path: string,
-  maxBytes: number,
-): AsyncIterable<Uint8Array> {
+async function* unpacked(file: ReadStream, path: string, maxBytes: number): AsyncIterable<Uint8Array> {
   const gunzip = createGunzip({ chunkSize: CHUNK_BYTES });
   file.on('error', (error) => gunzip.destroy(error));
   let total = 0;
@@ -178,6 +174,7 @@ async function* unpacked(
     throw new TollgateError('TG_LOG_GZIP', (error as Error).message, { place: { file: path }, cause: error });
   } finally {
     gunzip.destroy();
+    file.destroy();
   }
 }
 
