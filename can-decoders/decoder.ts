@@ -1,14 +1,8 @@
 import { type FrameBatch, type SignalInfo, TollgateError } from '#contracts';
 import type { Database } from '#dbc/model';
 import { PAGE_BYTES } from '#wasm';
-import {
-  COUNTER_IGNORED,
-  COUNTER_SHORT,
-  COUNTER_UNKNOWN,
-  type DecoderForm,
-  type EmittedModule,
-  emitModule,
-} from './emit/module.ts';
+import { COUNTER_IGNORED, COUNTER_SHORT, COUNTER_UNKNOWN, type DecoderForm } from './emit/memory.ts';
+import { type EmittedModule, emitModule } from './emit/module.ts';
 import { MOST_MESSAGES } from './hash.ts';
 import { createInterpreter } from './interpret.ts';
 import type { RowLayout } from './layout.ts';

@@ -1,7 +1,7 @@
 /** CAN and CAN FD frames to signals and back, compiled from a DBC and from exactly the signals that are wanted. */
 export { type CandumpOptions, CandumpParser } from './candump/parser.ts';
 export { createDecoder, type Decoder, type DecoderInput, type Rows } from './decoder.ts';
-export type { DecoderForm } from './emit/module.ts';
+export type { DecoderForm } from './emit/memory.ts';
 export { createEncoder, type EncodedFrame, type EncodeOptions, type Encoder } from './encode.ts';
 export { createInterpreter } from './interpret.ts';
 export {

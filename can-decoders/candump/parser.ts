@@ -9,14 +9,10 @@ import {
   FD_SLOT_BYTES,
   type FrameBatch,
   HEADER_BYTES,
-  OFFSET_CHANNEL,
-  OFFSET_FLAGS,
-  OFFSET_ID,
-  OFFSET_LENGTH,
-  type SlotBytes,
 } from '#contracts';
 import { FIRST_CHARACTER, HEX, isDigit, NAME_BYTES, State } from './grammar.ts';
 import { Interfaces } from './interfaces.ts';
+import { SlotBuffer } from './slots.ts';
 
 export interface CandumpOptions {
   /** The agent's boot, 8 bytes. */
@@ -37,11 +33,7 @@ export interface CandumpOptions {
 
 /** Rows of one batch stay within the second-level cache. */
 const DEFAULT_BATCH_FRAMES = 1024;
-const NS_PER_S = 1e9;
 const FRACTION_DIGITS = 9;
-/** candump writes microseconds. */
-const LOG_ERROR_NS = 1000;
-const WORD = 2 ** 32;
 /** No usual line is longer: time, name of 32 characters, id and eight bytes. */
 const FAST_LINE_BYTES = 96;
 const CLASSIC_BYTES = CLASSIC_SLOT_BYTES - HEADER_BYTES;
@@ -75,21 +67,11 @@ export class CandumpParser {
   /** Frames that no one wants: another interface or id. */
   skipped = 0;
   readonly #options: CandumpOptions;
-  readonly #batchFrames: number;
-  readonly #spanNs: number;
+  readonly #slots: SlotBuffer;
   readonly #interfaces: Interfaces;
   readonly #name = new Uint8Array(NAME_BYTES);
   /** Where the payload of a frame goes that no one wants. */
   readonly #nowhere = new Uint8Array(FD_SLOT_BYTES);
-  #classic: Uint8Array | null = null;
-  /** The classic buffer as words; all platforms of Node that the agent runs on are little-endian. */
-  #words: Uint32Array | null = null;
-  #fd: Uint8Array | null = null;
-  #slotBytes: SlotBytes = CLASSIC_SLOT_BYTES;
-  #count = 0;
-  #firstNs = 0;
-  #originSeconds = -1;
-  #originNs = 0;
   /** Line being read, from 1. */
   #line = 1;
   #state: State = State.Start;
@@ -109,8 +91,11 @@ export class CandumpParser {
 
   constructor(options: CandumpOptions) {
     this.#options = options;
-    this.#batchFrames = options.batchFrames ?? DEFAULT_BATCH_FRAMES;
-    this.#spanNs = options.spanNs ?? Number.POSITIVE_INFINITY;
+    this.#slots = new SlotBuffer(
+      options.bootId,
+      options.batchFrames ?? DEFAULT_BATCH_FRAMES,
+      options.spanNs ?? Number.POSITIVE_INFINITY,
+    );
     this.#interfaces = new Interfaces(options.channelOf ?? (() => 0), options.wanted ?? (() => null));
   }
 
@@ -163,28 +148,18 @@ export class CandumpParser {
    */
   end(): void {
     if (this.#state !== State.Start && !this.#endOfLine()) return;
-    this.ready = this.#count > 0;
+    this.ready = this.#slots.count > 0;
   }
 
   /** Frames of the batch that is being filled; it may be taken before it is ready. */
   get pending(): number {
-    return this.#count;
+    return this.#slots.count;
   }
 
   /** The batch that is ready; its bytes are used again by the next `feed`. */
   take(): FrameBatch {
-    const batch: FrameBatch = {
-      bytes: this.#buffer(),
-      slotBytes: this.#slotBytes,
-      count: this.#count,
-      bootId: this.#options.bootId,
-      utcOffsetNs: BigInt(Math.max(0, this.#originSeconds)) * BigInt(NS_PER_S) + BigInt(this.#originNs),
-      utcErrorNs: LOG_ERROR_NS,
-      utcSource: 'log',
-    };
-    this.#count = 0;
     this.ready = false;
-    return batch;
+    return this.#slots.take();
   }
 
   /**
@@ -195,7 +170,8 @@ export class CandumpParser {
    */
   #fastLine(chunk: Uint8Array, at: number): number {
     const name = this.#interfaces.lastName;
-    if (this.#slotBytes !== CLASSIC_SLOT_BYTES || this.#originSeconds < 0 || chunk[at] !== FIRST_CHARACTER) return at;
+    const slots = this.#slots;
+    if (slots.slotBytes !== CLASSIC_SLOT_BYTES || !slots.hasOrigin || chunk[at] !== FIRST_CHARACTER) return at;
     let p = at + 1;
     let seconds = 0;
     let digit = chunk[p++]! - 0x30;
@@ -225,9 +201,9 @@ export class CandumpParser {
       return at;
     if (isExtended) id |= CAN_EFF_FLAG;
     // The slot behind the last frame is free: what is written there counts only when the line is whole.
-    const buffer = this.#buffer();
-    const words = this.#words!;
-    const slot = this.#count * CLASSIC_SLOT_BYTES;
+    const buffer = slots.bytes();
+    const words = slots.words();
+    const slot = slots.count * CLASSIC_SLOT_BYTES;
     words[(slot >>> 2) + 4] = 0;
     words[(slot >>> 2) + 5] = 0;
     const payload = slot + HEADER_BYTES;
@@ -245,41 +221,18 @@ export class CandumpParser {
       this.skipped++;
       return p;
     }
-    const timeNs = Math.max(0, (seconds - this.#originSeconds) * NS_PER_S + micros * 1000 - this.#originNs);
-    const high = Math.floor(timeNs / WORD);
-    words[slot >>> 2] = timeNs - high * WORD;
-    words[(slot >>> 2) + 1] = high;
-    words[(slot >>> 2) + 2] = id;
-    words[(slot >>> 2) + 3] = length | (channel << 16);
-    this.#counted(timeNs);
+    slots.commitClassic(slots.bootNs(seconds, micros * 1000), id, length, channel);
+    this.ready = slots.isFull;
     return p;
   }
 
-  #counted(timeNs: number): void {
-    if (this.#count === 0) this.#firstNs = timeNs;
-    this.#count++;
-    this.ready = this.#count === this.#batchFrames || timeNs - this.#firstNs > this.#spanNs;
-  }
-
-  #buffer(): Uint8Array {
-    if (this.#slotBytes === CLASSIC_SLOT_BYTES) {
-      if (this.#classic === null) {
-        this.#classic = new Uint8Array(this.#batchFrames * CLASSIC_SLOT_BYTES);
-        this.#words = new Uint32Array(this.#classic.buffer);
-      }
-      return this.#classic;
-    }
-    this.#fd ??= new Uint8Array(this.#batchFrames * FD_SLOT_BYTES);
-    return this.#fd;
-  }
-
   #target(): Uint8Array {
-    return this.#isWanted ? this.#buffer() : this.#nowhere;
+    return this.#isWanted ? this.#slots.bytes() : this.#nowhere;
   }
 
   /** Of the payload in the target. */
   #offset(): number {
-    return this.#isWanted ? this.#count * this.#slotBytes + HEADER_BYTES : HEADER_BYTES;
+    return this.#isWanted ? this.#slots.count * this.#slots.slotBytes + HEADER_BYTES : HEADER_BYTES;
   }
 
   /** @returns false where a batch of the other slot size must be taken before this byte can be read */
@@ -384,12 +337,12 @@ export class CandumpParser {
   #afterHash(byte: number): boolean {
     this.#isFd = byte === 0x23;
     const slotBytes = this.#isFd ? FD_SLOT_BYTES : CLASSIC_SLOT_BYTES;
-    if (this.#isWanted && slotBytes !== this.#slotBytes) {
-      if (this.#count > 0) {
+    if (this.#isWanted && slotBytes !== this.#slots.slotBytes) {
+      if (this.#slots.count > 0) {
         this.ready = true;
         return false;
       }
-      this.#slotBytes = slotBytes;
+      this.#slots.slotBytes = slotBytes;
     }
     if (this.#isFd) {
       this.#state = State.Flags;
@@ -478,35 +431,17 @@ export class CandumpParser {
   }
 
   #frame(): void {
-    if (this.#originSeconds < 0) {
-      this.#originSeconds = this.#seconds;
-      this.#originNs = this.#fraction * POWERS[this.#digits]!;
-    }
+    const slots = this.#slots;
+    const timeNs = slots.bootNs(this.#seconds, this.#fraction * POWERS[this.#digits]!);
     if (!this.#isWanted) {
       this.skipped++;
       return;
     }
-    const sinceStart =
-      (this.#seconds - this.#originSeconds) * NS_PER_S + this.#fraction * POWERS[this.#digits]! - this.#originNs;
-    const timeNs = Math.max(0, sinceStart);
-    const buffer = this.#buffer();
-    const slot = this.#count * this.#slotBytes;
-    const high = Math.floor(timeNs / WORD);
-    writeWord(buffer, slot, timeNs - high * WORD);
-    writeWord(buffer, slot + 4, high);
-    writeWord(buffer, slot + OFFSET_ID, this.#id);
-    buffer[slot + OFFSET_LENGTH] = this.#length;
-    buffer[slot + OFFSET_FLAGS] = this.#isFd ? this.#flags | CANFD_FDF : 0;
-    buffer[slot + OFFSET_CHANNEL] = this.#channel;
+    const bytes = slots.bytes();
+    const start = slots.count * slots.slotBytes;
     const used = this.#isRemote ? 0 : this.#length;
-    for (let i = HEADER_BYTES + used; i < this.#slotBytes; i++) buffer[slot + i] = 0;
-    this.#counted(timeNs);
+    for (let i = HEADER_BYTES + used; i < slots.slotBytes; i++) bytes[start + i] = 0;
+    slots.commit(timeNs, this.#id, this.#length, this.#isFd ? this.#flags | CANFD_FDF : 0, this.#channel);
+    this.ready = slots.isFull;
   }
-}
-
-function writeWord(bytes: Uint8Array, at: number, word: number): void {
-  bytes[at] = word;
-  bytes[at + 1] = word >>> 8;
-  bytes[at + 2] = word >>> 16;
-  bytes[at + 3] = word >>> 24;
 }

@@ -2,9 +2,11 @@ import { OFFSET_LENGTH } from '#contracts';
 import type { CodeWriter, ModuleWriter } from '#wasm';
 import { NO_MESSAGE } from '../hash.ts';
 import type { DecodePlan, MessagePlan } from '../plan.ts';
+import { ORDER_BYTES, type TableMap } from './memory.ts';
 import { emitRow } from './message.ts';
-import { advance, emitClear, ORDER_BYTES, rowLocals, type TableMap } from './module.ts';
+import { rowLocals } from './rows.ts';
 import type { VectorPool } from './simd.ts';
+import { advance, emitClear } from './steps.ts';
 
 /**
  * The grouped form: a counting sort of the frames by message (`sieve` has counted), then one tight loop a message. Each
