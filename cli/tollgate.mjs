@@ -1,4 +1,4 @@
-#!/usr/bin/env -S node --disallow-code-generation-from-strings
+#!/usr/bin/env -S node --disallow-code-generation-from-strings --max-semi-space-size=1 --optimize-for-size --max-lazy
 // Starts the command line on a Node that can run it. Plain JavaScript without dependencies, so that an old Node
 // reaches the one clear line below instead of a syntax error.
 import { spawnSync } from 'node:child_process';

@@ -28,9 +28,9 @@ for (const entry of readdirSync(dist, { recursive: true, withFileTypes: true }))
   const file = join(entry.parentPath, entry.name);
   const text = readFileSync(file, 'utf8');
   const resolved = text
-    .replace(/(['"])(#[\w/-]+)\1/g, (_, quote, alias) => {
+    .replace(/((?:from|import)\s*\(?\s*)(['"])(#[\w/-]+)\2/g, (_, before, quote, alias) => {
       const path = relative(dirname(file), join(dist, target(alias)));
-      return `${quote}${path.startsWith('.') ? path : `./${path}`}${quote}`;
+      return `${before}${quote}${path.startsWith('.') ? path : `./${path}`}${quote}`;
     })
     .replace(/(from|import)(\s*\(?\s*['"])(\.[^'"]+)\.ts(['"])/g, '$1$2$3.js$4');
   if (resolved !== text) writeFileSync(file, resolved);

@@ -51,6 +51,7 @@ export class Streams {
   readonly #touched = new Set<StreamState>();
   readonly #busy;
   readonly #find;
+  readonly #findId;
   readonly #insert;
   readonly #insertProgress;
   readonly #insertSession;
@@ -66,6 +67,7 @@ export class Streams {
       )
       .raw();
     this.#find = db.prepare(`${from} WHERE s.stream = ?`).raw();
+    this.#findId = db.prepare(`${from} WHERE s.id = ?`).raw();
     this.#insert = db.prepare(
       `INSERT INTO stream (stream, pseudonym, recipient, purpose, agreement, campaign, priority, topic, key_check)
        VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)`,
@@ -97,8 +99,14 @@ export class Streams {
     return this.#byId.values();
   }
 
+  /** A stream that rows name. One that has ended is forgotten while its last proof still waits: it is read again. */
   byId(id: number): StreamState {
-    return this.#byId.get(id)!;
+    const known = this.#byId.get(id);
+    if (known !== undefined) return known;
+    const state = stateOf(this.#findId.get(id) as Row);
+    this.#keep(state);
+    this.#touched.add(state);
+    return state;
   }
 
   byRef(ref: number): StreamState {
