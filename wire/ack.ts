@@ -1,6 +1,6 @@
 import type { JsonWebKey } from 'node:crypto';
 import { encodeCbor } from './cbor.ts';
-import { ALG_EDDSA, openSign1, parseSign1, sign1 } from './cose.ts';
+import { ALG_EDDSA, openOwnSign1, parseSign1, sign1 } from './cose.ts';
 import { sha256 } from './hash.ts';
 import { Shape } from './shape.ts';
 
@@ -55,7 +55,7 @@ export async function openAck(
   const body = decodeAck(message.payload ?? new Uint8Array());
   const key = await keyOf(body.stream);
   if (key === null) return shape.refuse('the stream', 'one of this unit');
-  openSign1(message, key);
+  openOwnSign1(message, KID_BYTES, key);
   return body;
 }
 

@@ -34,6 +34,8 @@ export type Headers = ReadonlyMap<number | string, CborValue>;
 
 /** A COSE message of three or four parts, its signature or tag not yet checked. */
 export interface CoseMessage {
+  /** Whether the CBOR tag of its kind stood before it. */
+  readonly tagged: boolean;
   readonly protectedBytes: Uint8Array;
   readonly protectedHeaders: Headers;
   readonly headers: Headers;
@@ -65,7 +67,7 @@ function parse(bytes: Uint8Array, tag: number, parts: 3 | 4): CoseMessage {
   for (const key of decodedHeaders.keys()) if (headers.has(key)) refuse('a header is both protected and unprotected');
   // Nothing here understands an extension, so a critical one is one too many (RFC 9052 §3.1).
   if (decodedHeaders.has(HEADER_CRIT) || headers.has(HEADER_CRIT)) refuse('a critical header is not understood');
-  return { protectedBytes, protectedHeaders: decodedHeaders, headers, payload, proof };
+  return { tagged: isTag(decoded), protectedBytes, protectedHeaders: decodedHeaders, headers, payload, proof };
 }
 
 /**
@@ -113,6 +115,28 @@ export function openSign1(message: CoseMessage, key: JsonWebKey, externalAad: Ui
     throw new TollgateError('TG_WIRE_SIGNATURE', 'the signature is not that of the key');
   }
   return payload;
+}
+
+/**
+ * As `openSign1`, for what this project signs itself: untagged, algorithm and key id protected, no other header. What is
+ * not signed could be changed by anybody on the way, and one message would have many forms.
+ *
+ * @param kidBytes length of the key id
+ * @throws {TollgateError} TG_WIRE_COSE, TG_WIRE_KEY, TG_WIRE_SIGNATURE
+ */
+export function openOwnSign1(
+  message: CoseMessage,
+  kidBytes: number,
+  key: JsonWebKey,
+  externalAad: Uint8Array = EMPTY,
+): Uint8Array {
+  const { tagged, protectedHeaders, headers } = message;
+  if (tagged || headers.size > 0) refuse('something stands around the message that is not signed');
+  const kid = protectedHeaders.get(HEADER_KID);
+  const named = protectedHeaders.has(HEADER_ALG) && kid instanceof Uint8Array && kid.length === kidBytes;
+  if (!named || protectedHeaders.size !== 2)
+    refuse(`the protected headers are not algorithm and ${kidBytes}-byte key id`);
+  return openSign1(message, key, externalAad);
 }
 
 /**

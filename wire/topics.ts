@@ -20,10 +20,10 @@ export interface StreamTopic {
 }
 
 const TENANT = /^[a-z0-9-]{1,32}$/;
-/** 16 bytes. */
-const PSEUDONYM = /^[A-Za-z0-9_-]{22}$/;
-/** 8 bytes. */
-const STREAM = /^[A-Za-z0-9_-]{11}$/;
+/** 16 and 8 bytes. The last character has 4 and 2 bits over; were they not 0, one name would have several spellings. */
+const PSEUDONYM = /^[A-Za-z0-9_-]{21}[AQgw]$/;
+const STREAM = /^[A-Za-z0-9_-]{10}[AEIMQUYcgkosw048]$/;
+const STREAM_BYTES = 8;
 const SUFFIX: Record<string, TopicKind> = { s: 'session', p: 'proof' };
 
 function base(tenant: string, pseudonym: string): string {
@@ -33,7 +33,9 @@ function base(tenant: string, pseudonym: string): string {
   return `v1/${tenant}/${pseudonym}`;
 }
 
+/** @throws {TollgateError} TG_WIRE_TOPIC, as all that make a topic of a tenant and a pseudonym */
 export function recordTopic(tenant: string, pseudonym: string, stream: Uint8Array): string {
+  if (stream.length !== STREAM_BYTES) throw new TollgateError('TG_WIRE_TOPIC', 'the stream is not 8 bytes');
   return `${base(tenant, pseudonym)}/tx/${Buffer.from(stream).toString('base64url')}`;
 }
 
