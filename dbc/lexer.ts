@@ -4,7 +4,7 @@ export type TokenKind = 'word' | 'number' | 'string' | 'punctuation' | 'junk' | 
 
 export interface Token {
   readonly kind: TokenKind;
-  /** As written; a string without its quotes. */
+  /** As written; a string without its quotes and with `\"` read as a quote. */
   readonly text: string;
   /** From 1. */
   readonly line: number;
@@ -12,6 +12,9 @@ export interface Token {
   readonly column: number;
   /** First token of its line. */
   readonly first: boolean;
+  /** Offset of its first character in the text, and of the character after its last. */
+  readonly start: number;
+  readonly end: number;
 }
 
 const SPACE = /[ \t\f\v\r\u00a0\ufeff]+/y;
@@ -19,6 +22,10 @@ const NUMBER = /[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?(?![\w\u0080-\uffff])/y
 /** Identifiers may begin with a digit in real files, and hold letters beyond ASCII. */
 const WORD = /[\w\u0080-\uffff]+/y;
 const PUNCTUATION = /[:;,|@()[\]+-]/y;
+/** A line inside a string that can only be a statement: the string was never closed. */
+const STATEMENT_LINE =
+  /\n[ \t]*(?:BO_ +\d+ +\w+ *:|SG_ +\w+ .*\||CM_ +(?:BO_|SG_|BU_|EV_|")|BA_(?:DEF_|DEF_DEF_)? +(?:"|\w+_ ")|VAL_ +\d+ +\w+ )/;
+const AFTER_STRING = /[\s;,]/;
 
 /** Splits DBC text; strings may run over lines. */
 export function tokens(text: string): Token[] {
@@ -27,12 +34,14 @@ export function tokens(text: string): Token[] {
   let line = 1;
   let lineStart = 0;
   let first = true;
+  /** Once a string has no end, no later one has: without this a file of quotes would take quadratic time. */
+  let closes = true;
   const take = (pattern: RegExp): string | null => {
     pattern.lastIndex = at;
     return pattern.exec(text)?.[0] ?? null;
   };
   const push = (kind: TokenKind, value: string, length: number) => {
-    found.push({ kind, text: value, line, column: at - lineStart + 1, first });
+    found.push({ kind, text: value, line, column: at - lineStart + 1, first, start: at, end: at + length });
     first = false;
     at += length;
   };
@@ -56,25 +65,18 @@ export function tokens(text: string): Token[] {
       continue;
     }
     if (character === '"') {
-      const startLine = line;
-      const column = at - lineStart + 1;
-      const value = stringAt(text, at);
-      found.push({
-        kind: value === null ? 'junk' : 'string',
-        text: value?.text ?? '"',
-        line: startLine,
-        column,
-        first,
-      });
-      first = false;
-      const end = at + (value?.length ?? 1);
-      for (let i = at; i < end; i++) {
-        if (text[i] === '\n') {
-          line++;
-          lineStart = i + 1;
-        }
+      const start = at;
+      const value: StringRead | null = closes ? stringAt(text, at) : null;
+      closes &&= value !== null;
+      if (value === null || swallows(text, start, value.length)) {
+        push('junk', '"', 1);
+        continue;
       }
-      at = end;
+      push('string', value.text, value.length);
+      for (let i = text.indexOf('\n', start); i >= 0 && i < at; i = text.indexOf('\n', i + 1)) {
+        line++;
+        lineStart = i + 1;
+      }
       continue;
     }
     const number = take(NUMBER);
@@ -91,18 +93,24 @@ export function tokens(text: string): Token[] {
     if (punctuation !== null) push('punctuation', punctuation, 1);
     else push('junk', character, 1);
   }
-  found.push({ kind: 'end', text: '', line, column: at - lineStart + 1, first: true });
+  found.push({ kind: 'end', text: '', line, column: at - lineStart + 1, first: true, start: at, end: at });
   return found;
 }
 
+interface StringRead {
+  readonly text: string;
+  /** In the source, with both quotes. */
+  readonly length: number;
+}
+
 /** A string from its opening quote; `\"` stands for a quote. null where it never closes. */
-function stringAt(text: string, start: number): { text: string; length: number } | null {
+function stringAt(text: string, start: number): StringRead | null {
   let value = '';
   let from = start + 1;
   for (;;) {
     const end = text.indexOf('"', from);
     if (end < 0) return null;
-    if (text[end - 1] === '\\' && end - 1 > start) {
+    if (text[end - 1] === '\\') {
       value += `${text.slice(from, end - 1)}"`;
       from = end + 1;
       continue;
@@ -110,4 +118,14 @@ function stringAt(text: string, start: number): { text: string; length: number }
     value += text.slice(from, end);
     return { text: value, length: end + 1 - start };
   }
+}
+
+/**
+ * A string that lost its closing quote ends at the opening quote of a later statement: it holds the beginning of that
+ * statement, and what follows it is the text that should have been quoted. Comments that merely quote DBC lines do not.
+ */
+function swallows(text: string, start: number, length: number): boolean {
+  const next = text[start + length];
+  if (next === undefined || AFTER_STRING.test(next)) return false;
+  return STATEMENT_LINE.test(text.slice(start, start + length));
 }

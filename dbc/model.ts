@@ -32,6 +32,8 @@ export interface MultiplexRange {
 
 export interface Signal {
   readonly name: string;
+  /** The short name of the file where an attribute (`SystemSignalLongSymbol`) gives the name; absent where they are one. */
+  readonly symbol?: string;
   /** As written: Intel: least significant bit; Motorola: most significant bit, in DBC bit numbering. */
   readonly start: number;
   /** Bits, 1–64. */
@@ -66,6 +68,8 @@ export interface SignalGroup {
 
 export interface Message {
   readonly name: string;
+  /** The short name of the file where `SystemMessageLongSymbol` gives the name. */
+  readonly symbol?: string;
   /** 11 or 29 bit, no flag bit. */
   readonly id: number;
   readonly extended: boolean;
@@ -86,8 +90,102 @@ export interface Message {
 
 export interface Node {
   readonly name: string;
+  /** The short name of the file where `SystemNodeLongSymbol` gives the name. */
+  readonly symbol?: string;
   readonly comment: string;
   readonly attributes: ReadonlyMap<string, AttributeValue>;
+}
+
+/** What an attribute may be given to; `''` is the network. */
+export type AttributeObject =
+  | ''
+  | 'BU_'
+  | 'BO_'
+  | 'SG_'
+  | 'EV_'
+  | 'BU_BO_REL_'
+  | 'BU_SG_REL_'
+  | 'BU_EV_REL_'
+  | 'SGTYPE_';
+
+/** `BA_DEF_` with its `BA_DEF_DEF_`, and the `_REL_` forms. */
+export interface AttributeDefinition {
+  readonly name: string;
+  readonly object: AttributeObject;
+  readonly type: 'INT' | 'HEX' | 'FLOAT' | 'STRING' | 'ENUM';
+  /** null where the file gives none. */
+  readonly minimum: number | null;
+  readonly maximum: number | null;
+  /** Of an ENUM, in order: an attribute may hold the index. */
+  readonly values: readonly string[];
+  /** The value of what has none of its own; null where the file gives none. */
+  readonly standard: AttributeValue | null;
+}
+
+/** `EV_` and `ENVVAR_DATA_`: a value of a simulation, not of a bus. */
+export interface EnvironmentVariable {
+  readonly name: string;
+  readonly type: 'integer' | 'float' | 'string';
+  readonly minimum: number;
+  readonly maximum: number;
+  readonly unit: string;
+  readonly initial: number;
+  readonly id: number;
+  /** `DUMMY_NODE_VECTOR0` … 3: unrestricted, read, write, read and write. */
+  readonly access: string;
+  readonly nodes: readonly string[];
+  /** `ENVVAR_DATA_`: bytes of a data variable, null for others. */
+  readonly dataBytes: number | null;
+  readonly labels: readonly Label[];
+  readonly comment: string;
+  readonly attributes: ReadonlyMap<string, AttributeValue>;
+}
+
+/** `BA_REL_`: a value for a pair, such as the time-out of a signal in one node. */
+export interface RelationAttribute {
+  readonly name: string;
+  readonly relation: 'BU_BO_REL_' | 'BU_SG_REL_' | 'BU_EV_REL_';
+  readonly node: string;
+  /** Id word of the message with bit 31 for 29 bits; null for a variable. */
+  readonly id: number | null;
+  /** The signal, or the variable; null for a message. */
+  readonly of: string | null;
+  readonly value: AttributeValue;
+}
+
+/** `SGTYPE_`: a template of signals. */
+export interface SignalType {
+  readonly name: string;
+  readonly length: number;
+  readonly byteOrder: Signal['byteOrder'];
+  readonly signed: boolean;
+  readonly valueType: Signal['valueType'];
+  readonly factor: number;
+  readonly offset: number;
+  readonly minimum: number;
+  readonly maximum: number;
+  readonly unit: string;
+  readonly standard: number;
+  /** Name of its `VAL_TABLE_`, or empty. */
+  readonly table: string;
+}
+
+/** What a file holds that does not change what a frame means: kept, so that writing loses nothing. */
+export interface DatabaseExtras {
+  /** Keywords of `NS_`. */
+  readonly newSymbols: readonly string[];
+  /** What follows `BS_:`. */
+  readonly bitTiming: string;
+  readonly definitions: readonly AttributeDefinition[];
+  readonly relations: readonly RelationAttribute[];
+  readonly variables: readonly EnvironmentVariable[];
+  readonly signalTypes: readonly SignalType[];
+  /** `SIG_TYPE_REF_`: id word, signal, name of its type. */
+  readonly typeReferences: readonly { readonly id: number; readonly signal: string; readonly type: string }[];
+  /** `VECTOR__INDEPENDENT_SIG_MSG`: signals that no message carries. */
+  readonly independent: Message | null;
+  /** Statements without a public description (`CAT_`, `FILTER`, …), as written. */
+  readonly verbatim: readonly string[];
 }
 
 export interface Database {
@@ -99,4 +197,6 @@ export interface Database {
   readonly valueTables: ReadonlyMap<string, readonly Label[]>;
   readonly comment: string;
   readonly attributes: ReadonlyMap<string, AttributeValue>;
+  /** Absent where a database was not read from a file. */
+  readonly extras?: DatabaseExtras;
 }

@@ -38,9 +38,21 @@ export const DBC_ERRORS = {
     cause: 'A multiplexed signal has no multiplexer, or one that cannot be told.',
     remedy: 'Mark one signal of the message with M, or name the multiplexer with SG_MUL_VAL_.',
   },
-  TG_DBC_EMPTY: {
-    cause: 'A file said to be a database holds nothing that reads as DBC.',
-    remedy: 'Check that the path leads to a DBC file.',
+  TG_DBC_TYPE: {
+    cause: 'A signal is said to be a float and does not have 32 or 64 bits.',
+    remedy: 'Correct SIG_VALTYPE_ or the length; the signal is read as an integer.',
+  },
+  TG_DBC_ATTRIBUTE: {
+    cause: 'An attribute has no definition, stands at the wrong object, or holds what its type does not allow.',
+    remedy: 'Correct the value or its BA_DEF_; it is kept as it stands.',
+  },
+  TG_DBC_RANGE: {
+    cause: 'Limits, factor or labels of a signal cannot mean what they say.',
+    remedy: 'Correct them; decoding does not look at limits.',
+  },
+  TG_DBC_ENCODING: {
+    cause: 'Bytes of a file are not of the encoding that was named or found.',
+    remedy: 'Name the encoding: utf-8, windows-1252 or gb18030.',
   },
   TG_DBC_AMBIGUOUS: {
     cause: 'Two channels have a signal of the same name.',

@@ -1,0 +1,131 @@
+import type { Database, Finding, Message, Signal } from './model.ts';
+
+/** Beyond this many signals in one message the pairs are too many to look at. */
+const MOST_SIGNALS = 4096;
+
+/** What is wrong with the bits of a database: signals that do not fit, that overlap, that nothing can decode. */
+export function checkDatabase(database: Database, columnOf: (item: Message | Signal) => number = () => 1): Finding[] {
+  return database.messages.flatMap((message) => [
+    ...message.signals.flatMap((signal) => misfit(message, signal, columnOf(signal))),
+    ...overlaps(message, columnOf),
+  ]);
+}
+
+/** Bits from the start of the payload, most significant bit of byte 0 first, as a Motorola signal runs. */
+function motorolaPosition(start: number): number {
+  return 8 * Math.floor(start / 8) + (7 - (start % 8));
+}
+
+/** Bytes that a frame needs for the signal. */
+export function bytesNeeded({ start, length, byteOrder }: Signal): number {
+  const first = byteOrder === 'intel' ? start : motorolaPosition(start);
+  return Math.ceil((first + length) / 8);
+}
+
+function misfit(message: Message, signal: Signal, column: number): Finding[] {
+  const { name, length, line } = signal;
+  const finding = (text: string, fix: string): Finding[] => [
+    { severity: 'error', code: 'TG_DBC_FIT', line, column, message: text, fix },
+  ];
+  if (length < 1 || length > 64)
+    return finding(`expected 1 to 64 bits for ${name}, found ${length}`, 'Correct its length.');
+  const needed = bytesNeeded(signal);
+  if (needed <= message.length) return [];
+  return finding(
+    `signal ${name} needs ${needed} bytes, message ${message.name} has ${message.length}`,
+    'Correct start bit, length or byte order, or the length of the message.',
+  );
+}
+
+/** The bytes that a signal touches, and which of their bits. */
+interface Bits {
+  readonly signal: Signal;
+  readonly firstByte: number;
+  /** A mask a byte, from `firstByte`. */
+  readonly masks: readonly number[];
+  readonly conditions: readonly Condition[];
+}
+
+/** The multiplexer must hold one of these values. */
+interface Condition {
+  readonly multiplexer: string;
+  readonly ranges: Signal['multiplexRanges'];
+}
+
+function bitsOf(signal: Signal, byName: ReadonlyMap<string, Signal>): Bits {
+  const { start, length, byteOrder } = signal;
+  const first = byteOrder === 'intel' ? start : motorolaPosition(start);
+  const firstByte = Math.floor(first / 8);
+  const masks: number[] = [];
+  for (let i = first; i < first + length; i++) {
+    const byte = Math.floor(i / 8) - firstByte;
+    masks[byte] = (masks[byte] ?? 0) | (1 << (byteOrder === 'intel' ? i % 8 : 7 - (i % 8)));
+  }
+  return { signal, firstByte, masks, conditions: conditionsOf(signal, byName) };
+}
+
+function share(a: Bits, b: Bits): boolean {
+  const shift = a.firstByte - b.firstByte;
+  if (shift >= b.masks.length || -shift >= a.masks.length) return false;
+  return a.masks.some((mask, i) => (mask & (b.masks[i + shift] ?? 0)) !== 0);
+}
+
+function overlaps(message: Message, columnOf: (item: Message | Signal) => number): Finding[] {
+  if (message.signals.length > MOST_SIGNALS) {
+    return [
+      {
+        severity: 'warning',
+        code: 'TG_DBC_OVERLAP',
+        line: message.line,
+        column: columnOf(message),
+        message: `expected at most ${MOST_SIGNALS} signals in ${message.name}, found ${message.signals.length}`,
+        fix: 'Divide the message; whether its signals overlap was not looked at.',
+      },
+    ];
+  }
+  const byName = new Map(message.signals.map((signal) => [signal.name, signal]));
+  const seen: Bits[] = [];
+  const found: Finding[] = [];
+  for (const signal of message.signals) {
+    if (signal.length < 1 || signal.length > 64) continue;
+    const bits = bitsOf(signal, byName);
+    const others = seen.filter((other) => share(bits, other) && !exclusive(bits, other));
+    seen.push(bits);
+    if (others.length === 0) continue;
+    const more = others.length > 1 ? ` (and with ${others.length - 1} more)` : '';
+    found.push({
+      severity: 'error',
+      code: 'TG_DBC_OVERLAP',
+      line: signal.line,
+      column: columnOf(signal),
+      message: `signal ${signal.name} of ${message.name} shares bits with ${others[0]!.signal.name} of line ${others[0]!.signal.line}${more}`,
+      fix: 'Correct a start bit, a length or a multiplexer; both are decoded as written.',
+    });
+  }
+  return found;
+}
+
+/** Never in one frame: somewhere up their branches one multiplexer would need two values. */
+function exclusive(a: Bits, b: Bits): boolean {
+  return b.conditions.some(({ multiplexer, ranges }) =>
+    a.conditions.some(
+      (other) =>
+        other.multiplexer === multiplexer &&
+        ranges.every((one) => other.ranges.every((two) => one.high < two.low || two.high < one.low)),
+    ),
+  );
+}
+
+function conditionsOf(signal: Signal, byName: ReadonlyMap<string, Signal>): Condition[] {
+  const conditions: Condition[] = [];
+  const seen = new Set<string>();
+  for (
+    let one: Signal | undefined = signal;
+    one?.multiplexer != null && !seen.has(one.name);
+    one = byName.get(one.multiplexer)
+  ) {
+    seen.add(one.name);
+    conditions.push({ multiplexer: one.multiplexer, ranges: one.multiplexRanges });
+  }
+  return conditions;
+}
