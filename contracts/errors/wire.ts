@@ -18,7 +18,8 @@ export const WIRE_ERRORS = {
     remedy: 'Nothing was kept. Check that both ends are of one version; a third party may have changed the bytes.',
   },
   TG_WIRE_COSE: {
-    cause: 'Bytes are no COSE message of the expected kind, or name an algorithm or a critical header that is not known.',
+    cause:
+      'Bytes are no COSE message of the expected kind, or name an algorithm or a critical header that is not known.',
     remedy: 'Nothing was kept. Check that both ends are of one version.',
   },
   TG_WIRE_KEY: {
@@ -32,6 +33,10 @@ export const WIRE_ERRORS = {
   TG_WIRE_SEAL: {
     cause: 'Sealed bytes do not open: they were changed, moved to another topic, or sealed for somebody else.',
     remedy: 'Nothing was kept. If it repeats, look for who changes messages on the way.',
+  },
+  TG_WIRE_SEQ: {
+    cause: 'A record was to be sealed under a number that is not above the last one: its nonce could be used twice.',
+    remedy: 'Nothing was sealed. The unit begins a new stream at its next start; report this as a defect.',
   },
   TG_WIRE_SIGNATURE: {
     cause: 'A signature is not that of the key that should have made it.',

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { ackKeyId, type CborValue, encodeCbor, openAck, sign1 } from '#wire';
+import { ackKeyId, type CborValue, decodeCbor, encodeCbor, openAck, sign1 } from '#wire';
 import { ackBody, ackKey, newKey, signedAck, stream, verdictOf } from './parts.ts';
 
 const keyOf = async (of: Uint8Array) => (Buffer.compare(of, stream) === 0 ? ackKey.publicJwk : null);
@@ -29,6 +29,17 @@ describe('an acknowledgement', () => {
     const bytes = await signedAck();
     for (let length = 0; length < bytes.length; length++) {
       expect(await verdictOf(() => openAck(bytes.subarray(0, length), keyOf))).toBe('TG_WIRE_CBOR');
+    }
+  });
+
+  it('has one form: nothing may stand around what is signed', async () => {
+    const bytes = await signedAck();
+    const [headers, , payload, signature] = decodeCbor(bytes) as readonly Uint8Array[];
+    for (const other of [
+      { tag: 18, value: decodeCbor(bytes) },
+      [headers!, new Map([['note', 1]]), payload!, signature!],
+    ]) {
+      expect(await verdictOf(() => openAck(encodeCbor(other), keyOf))).toBe('TG_WIRE_COSE');
     }
   });
 

@@ -76,7 +76,7 @@ const written: Readonly<Record<string, readonly Uint8Array[]>> = {
   'meter.cddl': [encodeMeter(parts.meter), encodeMeter({ ...parts.meter, hour: -5, fields: new Map() })],
 };
 /** Rules of what is computed on both ends and never travels; `bytes.test.ts` opens a session from them alone. */
-const COMPUTED = ['hpke_info', 'schema_aad', 'enc_structure', 'external_aad'];
+const COMPUTED = ['hpke_info', 'place', 'enc_structure', 'external_aad'];
 
 describe.each(files)('%s', (file) => {
   const cddl = open(file);

@@ -23,6 +23,7 @@ import {
   recordLeaf,
   recordLink,
   recordTopic,
+  sessionTopic,
   sign1,
 } from '#wire';
 import * as parts from './parts.ts';
@@ -41,6 +42,7 @@ const mac = encodeCbor([encodeCbor(new Map([[1, 5]])), new Map(), secret, secret
 const encrypted = encodeCbor([encodeCbor(new Map([[1, 24]])), new Map([[5, new Uint8Array(12)]]), new Uint8Array(40)]);
 const keyOf = async () => parts.ackKey.publicJwk;
 const topic = recordTopic('t1', parts.streamName.pseudonym, parts.stream);
+const place = encodeCbor([sessionTopic(topic), parts.streamName.pseudonym, parts.stream]);
 
 /** What comes off the wire or out of the store, and who reads it. Signed ones once as they come, once signed anew. */
 const readers: readonly [string, number, Uint8Array, (bytes: Uint8Array) => unknown][] = [
@@ -49,7 +51,7 @@ const readers: readonly [string, number, Uint8Array, (bytes: Uint8Array) => unkn
     'a session that is signed anew',
     200,
     sessionPayload,
-    async (bytes) => accept(await sign1(bytes, -8, parts.noteKeyId, parts.ledgerKey.sign)),
+    async (bytes) => accept(await sign1(bytes, -8, parts.noteKeyId, parts.ledgerKey.sign, place)),
   ],
   ['the stream of a session', 2000, session.message, peekSession],
   ['an envelope', 1000, envelope, (bytes) => receiver.open(bytes)],

@@ -51,6 +51,8 @@ describe('a topic', () => {
     ['a long tenant', records.replace('t1', 'a'.repeat(33))],
     ['a short pseudonym', records.replace('AAAA', '')],
     ['a short stream', records.slice(0, -1)],
+    ['another spelling of the same pseudonym', records.replace('AAAA/tx', 'AAAB/tx')],
+    ['another spelling of the same stream', `${records.slice(0, -1)}h`],
     ['a wildcard', 'v1/+/+/tx/+'],
     ['nothing', ''],
   ])('with %s is none', (_what, topic) => {
@@ -66,5 +68,9 @@ describe('a topic', () => {
   ])('is not made of %s', async (_what, whose, unit) => {
     expect(await verdictOf(() => recordTopic(whose, unit, stream))).toBe('TG_WIRE_TOPIC');
     expect(await verdictOf(() => statusTopic(whose, unit))).toBe('TG_WIRE_TOPIC');
+  });
+
+  it('is not made of a stream that is not 8 bytes', async () => {
+    expect(await verdictOf(() => recordTopic(tenant, pseudonym, stream.subarray(1)))).toBe('TG_WIRE_TOPIC');
   });
 });
