@@ -28,11 +28,13 @@ export function rawBits(message: string, signal: Signal, value: EncodeValue, opt
   if (kind === 'float32' || kind === 'float64') {
     const unscaled =
       options.raw || isLabel(signal, value) ? Number(number) : (Number(number) - signal.offset) / signal.factor;
+    // A NaN may carry bits of where it came from: equal values must make equal frames.
+    const plain = Number.isNaN(unscaled) ? Number.NaN : unscaled;
     if (kind === 'float32') {
-      float.setFloat32(0, unscaled);
+      float.setFloat32(0, plain);
       return BigInt(float.getUint32(0));
     }
-    float.setFloat64(0, unscaled);
+    float.setFloat64(0, plain);
     return float.getBigUint64(0);
   }
   const raw = options.raw || isLabel(signal, value) ? whole(message, signal, number) : unscale(message, signal, number);

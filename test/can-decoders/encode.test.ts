@@ -62,6 +62,23 @@ describe('an encoded frame', () => {
     expect(raws).toEqual([0, 2, 1, 1]);
   });
 
+  it('writes one NaN, whatever bits a NaN carries', () => {
+    const floats = database(
+      message({
+        name: 'F',
+        length: 12,
+        signals: [
+          signal({ name: 'f', length: 32, valueType: 'float32' }),
+          signal({ name: 'd', start: 32, length: 64, valueType: 'float64' }),
+        ],
+      }),
+    );
+    const odd = new DataView(Uint8Array.of(0xff, 0xf8, 0, 0, 0, 0, 0, 1).buffer).getFloat64(0);
+    const frame = createEncoder(floats).encode('F', { f: odd, d: odd });
+    expect(Buffer.from(frame.data).toString('hex')).toBe('0000c07f000000000000f87f');
+    expect(createEncoder(floats).encode('F', { f: 'NaN', d: 'NaN' }).data).toEqual(frame.data);
+  });
+
   it('may leave signals at zero', () => {
     expect([...encode('Engine', { mode: 9 }, { raw: true, missing: 'zero' }).data]).toEqual([0, 0, 0, 0, 9, 0, 0, 0]);
   });
