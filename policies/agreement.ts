@@ -52,13 +52,35 @@ export interface Agreement {
 }
 
 const POLICY_KEYS = [
-  '@context', '@type', 'uid', 'profile', 'conflict', 'auto:version', 'assigner', 'assignee',
-  'permission', 'prohibition', 'obligation',
+  '@context',
+  '@type',
+  'uid',
+  'profile',
+  'conflict',
+  'auto:version',
+  'assigner',
+  'assignee',
+  'permission',
+  'prohibition',
+  'obligation',
 ] as const;
-const DEMANDS: readonly Demand['operand'][] = ['auto:aggregationWindow', 'auto:sampling', 'auto:precision', 'auto:minSamples'];
+const DEMANDS: readonly Demand['operand'][] = [
+  'auto:aggregationWindow',
+  'auto:sampling',
+  'auto:precision',
+  'auto:minSamples',
+];
 /** Keys of ODRL that this version knows but does not enforce; ignoring one would open or close what it should not. */
 const UNENFORCED_KEYS: readonly string[] = [
-  'assigner', 'assignee', 'remedy', 'consequence', 'relation', 'function', 'output', 'failure', 'inheritFrom',
+  'assigner',
+  'assignee',
+  'remedy',
+  'consequence',
+  'relation',
+  'function',
+  'output',
+  'failure',
+  'inheritFrom',
 ];
 /** Sub-path of VSS; the root names the tree. */
 const VSS_TARGET = /^vss:[A-Za-z][A-Za-z0-9_]*(\.[A-Za-z0-9_]+)*$/;
@@ -157,7 +179,8 @@ class AgreementReader {
   #type(node: Node): 'Agreement' | 'Set' {
     const type = this.#reader.text(node, '@type');
     if (type === 'Agreement' || type === 'Set') return type;
-    if (type === 'Offer') throw this.#reader.fault('TG_POLICY_TYPE', node, 'an Offer is not in force until both sides agree');
+    if (type === 'Offer')
+      throw this.#reader.fault('TG_POLICY_TYPE', node, 'an Offer is not in force until both sides agree');
     throw this.#reader.unknown('TG_POLICY_TYPE', node, type, 'a type of policy', ['Agreement', 'Set', 'Offer']);
   }
 
@@ -170,7 +193,8 @@ class AgreementReader {
 
   #iri(node: Node, what: string): string {
     const text = this.#reader.text(node, what);
-    if (!IRI.test(text)) throw this.#reader.wrong(node, `${what} must be an IRI like urn:uuid:… or did:…, is "${text}"`);
+    if (!IRI.test(text))
+      throw this.#reader.wrong(node, `${what} must be an IRI like urn:uuid:… or did:…, is "${text}"`);
     return text;
   }
 
@@ -187,7 +211,8 @@ class AgreementReader {
     this.#known(object, `a ${kind}`, keys);
     const uidNode = reader.get(object, 'uid');
     const uid = uidNode === undefined ? `#${kind}/${index}` : reader.text(uidNode, 'uid');
-    if (!RULE_UID.test(uid)) throw reader.wrong(uidNode ?? object, 'the uid of a rule has at most 128 characters and no space');
+    if (!RULE_UID.test(uid))
+      throw reader.wrong(uidNode ?? object, 'the uid of a rule has at most 128 characters and no space');
     if (this.#uids.has(uid)) throw reader.wrong(uidNode ?? object, `two rules have the uid "${uid}"`);
     this.#uids.add(uid);
     const targetNode = reader.need(object, 'target', `a ${kind}`);
@@ -199,11 +224,17 @@ class AgreementReader {
     const actions = reader
       .oneOrMany(actionNode, 'action')
       .map((item) =>
-        kind === 'obligation' ? this.#transform(item, 'an obligation', demands) : this.#action(item, kind, parts, demands),
+        kind === 'obligation'
+          ? this.#transform(item, 'an obligation', demands)
+          : this.#action(item, kind, parts, demands),
       );
     const refined = parts.length > 0 || demands.length > 0;
     if (kind !== 'obligation' && actions.length > 1 && refined && this.#refines(actionNode)) {
-      throw reader.fault('TG_POLICY_UNSUPPORTED', actionNode, 'refined actions in one list: write one rule for each action');
+      throw reader.fault(
+        'TG_POLICY_UNSUPPORTED',
+        actionNode,
+        'refined actions in one list: write one rule for each action',
+      );
     }
     const duty = reader.get(object, 'duty');
     if (duty !== undefined) for (const item of reader.oneOrMany(duty, 'duty')) this.#duty(item, demands);
@@ -241,7 +272,8 @@ class AgreementReader {
 
   #refine(node: Node, condition: Condition, parts: Condition[], demands: Demand[]): void {
     if (condition.op === 'and') for (const part of condition.parts) this.#refine(node, part, parts, demands);
-    else if (condition.op === 'atom' && OPERANDS[condition.operand]?.phase === 'transform') demands.push(this.#demand(node, condition));
+    else if (condition.op === 'atom' && OPERANDS[condition.operand]?.phase === 'transform')
+      demands.push(this.#demand(node, condition));
     else if (hasTransform(condition)) {
       throw this.#reader.fault('TG_POLICY_UNSUPPORTED', node, 'a demanded transform cannot stand in "or" or "xone"');
     } else parts.push(condition);
@@ -250,7 +282,11 @@ class AgreementReader {
   #demand(node: Node, condition: Condition & { op: 'atom' }): Demand {
     if (condition.operator !== 'gteq') {
       const code: ErrorCode = 'TG_POLICY_UNKNOWN_OPERATOR';
-      throw this.#reader.fault(code, node, `a demand is written with "gteq", not "${condition.operator}" (${condition.text})`);
+      throw this.#reader.fault(
+        code,
+        node,
+        `a demand is written with "gteq", not "${condition.operator}" (${condition.text})`,
+      );
     }
     const operand = DEMANDS.find((known) => known === condition.operand)!;
     const atLeast = condition.value.type === 'numbers' ? condition.value.numbers[0]! : 0;
@@ -263,7 +299,12 @@ class AgreementReader {
     const object = node.kind === 'object' ? reader.record(node, 'an action', ['value', 'refinement']) : null;
     const name = object === null ? node : reader.need(object, 'value', 'an action');
     const action = reader.text(name, 'action');
-    if (action === 'actuate') throw reader.fault('TG_POLICY_UNSUPPORTED', name, 'the agent only reads the vehicle: "actuate" is never permitted');
+    if (action === 'actuate')
+      throw reader.fault(
+        'TG_POLICY_UNSUPPORTED',
+        name,
+        'the agent only reads the vehicle: "actuate" is never permitted',
+      );
     if (!ACTIONS.includes(action)) {
       throw reader.unknown('TG_POLICY_UNKNOWN_ACTION', name, action, 'an action of auto-odrl/1', ACTIONS);
     }
@@ -276,7 +317,8 @@ class AgreementReader {
     const constraint = this.#reader.get(object, 'constraint');
     const action = this.#reader.need(object, 'action', 'a duty');
     for (const item of this.#reader.oneOrMany(action, 'action')) this.#transform(item, 'a duty', demands);
-    if (constraint !== undefined) throw this.#reader.fault('TG_POLICY_UNSUPPORTED', constraint, 'a duty with a constraint cannot be enforced yet');
+    if (constraint !== undefined)
+      throw this.#reader.fault('TG_POLICY_UNSUPPORTED', constraint, 'a duty with a constraint cannot be enforced yet');
   }
 
   /** A duty that the unit can carry out: to aggregate or to anonymize (cloak). Any other cannot be met, so it is refused. */
@@ -286,9 +328,14 @@ class AgreementReader {
       throw this.#reader.fault('TG_POLICY_UNSUPPORTED', node, `this version cannot carry out the duty "${value}"`);
     }
     const { action, refinement } = this.#actionParts(node);
-    const operand = action === 'aggregate' ? 'auto:aggregationWindow' : action === 'anonymize' ? 'auto:precision' : null;
+    const operand =
+      action === 'aggregate' ? 'auto:aggregationWindow' : action === 'anonymize' ? 'auto:precision' : null;
     if (operand === null) {
-      throw this.#reader.fault('TG_POLICY_UNSUPPORTED', node, `${what} is to aggregate or to anonymize, "${action}" cannot be carried out`);
+      throw this.#reader.fault(
+        'TG_POLICY_UNSUPPORTED',
+        node,
+        `${what} is to aggregate or to anonymize, "${action}" cannot be carried out`,
+      );
     }
     demands.push({ operand, atLeast: 0, text: `duty ${action}` });
     if (refinement === undefined) return action;

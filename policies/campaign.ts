@@ -6,7 +6,14 @@ import { parseDateTime } from './time.ts';
 import { parseYaml } from './yaml.ts';
 
 export const CAMPAIGN_OPERATIONS = ['raw', 'decimate', 'aggregate', 'cloak'] as const;
-export const AGGREGATE_RESULTS = ['min', 'max', 'mean', 'count', 'last', 'sum'] as const satisfies readonly ResultKind[];
+export const AGGREGATE_RESULTS = [
+  'min',
+  'max',
+  'mean',
+  'count',
+  'last',
+  'sum',
+] as const satisfies readonly ResultKind[];
 
 /** One signal that a recipient asks for, with the operation it proposes. */
 export interface CampaignSignal {
@@ -45,7 +52,18 @@ export interface Campaign {
   readonly hash: Uint8Array;
 }
 
-const KEYS = ['campaign', 'version', 'recipient', 'purpose', 'priority', 'expires', 'trigger', 'signals', 'context', 'record'];
+const KEYS = [
+  'campaign',
+  'version',
+  'recipient',
+  'purpose',
+  'priority',
+  'expires',
+  'trigger',
+  'signals',
+  'context',
+  'record',
+];
 const SIGNAL_KEYS: Readonly<Record<CampaignSignal['operation'], readonly string[]>> = {
   raw: ['signal', 'operation'],
   decimate: ['signal', 'operation'],
@@ -79,10 +97,22 @@ export function loadCampaign(text: string, { file }: { readonly file: string }):
   const context = reader.get(object, 'context');
   return {
     file,
-    campaign: matching(reader, reader.need(object, 'campaign', 'a campaign'), 'campaign', NAME, '1 to 64 of a-z, 0-9 and -'),
+    campaign: matching(
+      reader,
+      reader.need(object, 'campaign', 'a campaign'),
+      'campaign',
+      NAME,
+      '1 to 64 of a-z, 0-9 and -',
+    ),
     version: reader.integer(reader.need(object, 'version', 'a campaign'), 'version', 1, Number.MAX_SAFE_INTEGER),
     recipient: matching(reader, reader.need(object, 'recipient', 'a campaign'), 'recipient', DID, 'a DID'),
-    purpose: matching(reader, reader.need(object, 'purpose', 'a campaign'), 'purpose', /^\S{1,256}$/, 'a word without spaces'),
+    purpose: matching(
+      reader,
+      reader.need(object, 'purpose', 'a campaign'),
+      'purpose',
+      /^\S{1,256}$/,
+      'a word without spaces',
+    ),
     priority: optional(reader, object, 'priority', (node) => reader.integer(node, 'priority', 0, 7), DEFAULT_PRIORITY),
     expiresMs: optional<number | null>(reader, object, 'expires', (node) => readExpiry(reader, node), null),
     everyMs,
@@ -93,7 +123,13 @@ export function loadCampaign(text: string, { file }: { readonly file: string }):
   };
 }
 
-function optional<T>(reader: DocumentReader, object: ObjectNode, key: string, read: (node: Node) => T, otherwise: T): T {
+function optional<T>(
+  reader: DocumentReader,
+  object: ObjectNode,
+  key: string,
+  read: (node: Node) => T,
+  otherwise: T,
+): T {
   const node = reader.get(object, key);
   return node === undefined ? otherwise : read(node);
 }
@@ -115,24 +151,28 @@ function readEvery(reader: DocumentReader, node: Node, key: 'trigger' | 'record'
 function readExpiry(reader: DocumentReader, node: Node): number {
   const text = reader.text(node, 'expires');
   const ms = parseDateTime(text);
-  if (ms === null) throw reader.wrong(node, `expires must be a date and time with a zone, like 2027-01-01T00:00:00Z, is "${text}"`);
+  if (ms === null)
+    throw reader.wrong(node, `expires must be a date and time with a zone, like 2027-01-01T00:00:00Z, is "${text}"`);
   return ms;
 }
 
 function signalName(reader: DocumentReader, node: Node): string {
   const name = reader.text(node, 'a signal');
-  if (name.startsWith('vss:')) throw reader.wrong(node, `a campaign names a VSS path bare: ${name.slice('vss:'.length)}`);
+  if (name.startsWith('vss:'))
+    throw reader.wrong(node, `a campaign names a VSS path bare: ${name.slice('vss:'.length)}`);
   if (!SIGNAL.test(name)) throw reader.wrong(node, `"${name}" is neither a VSS path nor dbc:<Message>.<Signal>`);
   return name;
 }
 
 function readSignals(reader: DocumentReader, node: Node, everyMs: number): CampaignSignal[] {
   const items = reader.array(node, 'signals');
-  if (items.length === 0 || items.length > MAX_SIGNALS) throw reader.wrong(node, `signals must be 1 to ${MAX_SIGNALS} entries`);
+  if (items.length === 0 || items.length > MAX_SIGNALS)
+    throw reader.wrong(node, `signals must be 1 to ${MAX_SIGNALS} entries`);
   const seen = new Set<string>();
   return items.map((item) => {
     const signal = readSignal(reader, item, everyMs);
-    if (seen.has(signal.signal)) throw reader.wrong(item, `"${signal.signal}" is asked for twice: write a second campaign`);
+    if (seen.has(signal.signal))
+      throw reader.wrong(item, `"${signal.signal}" is asked for twice: write a second campaign`);
     seen.add(signal.signal);
     return signal;
   });
@@ -148,7 +188,8 @@ function readSignal(reader: DocumentReader, node: Node, everyMs: number): Campai
   }
   const signal = signalName(reader, reader.need(object, 'signal', 'a signal of a campaign'));
   reader.record(object, `an entry with operation "${operation}"`, SIGNAL_KEYS[operation]);
-  if (operation === 'decimate' && everyMs === 0) throw reader.wrong(operationNode, 'decimate needs a period: write trigger: { every: 1s }');
+  if (operation === 'decimate' && everyMs === 0)
+    throw reader.wrong(operationNode, 'decimate needs a period: write trigger: { every: 1s }');
   const plain = { signal, operation, windowMs: 0, results: [], cellMetres: 0, pointer: object.pointer };
   if (operation === 'aggregate') {
     const windowNode = reader.need(object, 'window', 'an aggregate');
@@ -159,7 +200,8 @@ function readSignal(reader: DocumentReader, node: Node, everyMs: number): Campai
   if (operation === 'cloak') {
     const cellNode = reader.need(object, 'cell', 'a cloak');
     const cellMetres = reader.number(cellNode, 'cell');
-    if (cellMetres < 1 || cellMetres > MAX_CELL_METRES) throw reader.wrong(cellNode, `cell must be 1 to ${MAX_CELL_METRES} metres, is ${cellMetres}`);
+    if (cellMetres < 1 || cellMetres > MAX_CELL_METRES)
+      throw reader.wrong(cellNode, `cell must be 1 to ${MAX_CELL_METRES} metres, is ${cellMetres}`);
     return { ...plain, cellMetres };
   }
   return plain;

@@ -1,13 +1,22 @@
 import { type SignalInfo, TollgateError } from '#contracts';
 import type { Agreement, Rule } from './agreement.ts';
 import type { Campaign, CampaignSignal } from './campaign.ts';
-import { canFail, canHold, type Condition, conditionText, failing, FALSE, isAlways } from './condition.ts';
+import { type Condition, canFail, canHold, conditionText, FALSE, failing, isAlways } from './condition.ts';
 import { bindContext, type ContextBinding, type SignalCatalogue } from './context.ts';
 import { decide, type Known } from './decide.ts';
 import type { Denial, GateRule, Plan } from './plan.ts';
 import { PlanBuilder } from './plan-builder.ts';
 import { ruleReaches, targetReaches } from './targets.ts';
-import { axisOf, operationOf, otherAxis, type Parameters, proposed, type SourcedDemand, strictest, unfit } from './transforms.ts';
+import {
+  axisOf,
+  operationOf,
+  otherAxis,
+  type Parameters,
+  proposed,
+  type SourcedDemand,
+  strictest,
+  unfit,
+} from './transforms.ts';
 import { includesAction } from './vocabulary.ts';
 
 export interface PlanInput {
@@ -87,7 +96,11 @@ class Compiler {
       if (info === undefined) deny(entry.signal, { ...NO_PERMISSION, reason: 'unknown-signal' });
       else if (this.#expired(campaign)) deny(entry.signal, expiredCampaign(campaign));
       else if (requests.has(keyOf(info))) {
-        deny(entry.signal, { ...NO_PERMISSION, constraint: `is the same signal as ${requests.get(keyOf(info))!.entry.signal}`, reason: 'transform' });
+        deny(entry.signal, {
+          ...NO_PERMISSION,
+          constraint: `is the same signal as ${requests.get(keyOf(info))!.entry.signal}`,
+          reason: 'transform',
+        });
       } else requests.set(keyOf(info), this.#request(campaign, entry, info));
     }
     const done = new Set<Request>();
@@ -119,7 +132,12 @@ class Compiler {
         if (!ruleReaches(rule, info)) continue;
         const at = { agreement: agreement.uid, rule: rule.uid };
         if (!rule.actions.some((action) => includesAction(action, 'distribute'))) {
-          if (closest.rule === null) closest = { ...at, constraint: `permits ${rule.actions.join(', ')}, not distribute`, reason: 'no-permission' };
+          if (closest.rule === null)
+            closest = {
+              ...at,
+              constraint: `permits ${rule.actions.join(', ')}, not distribute`,
+              reason: 'no-permission',
+            };
           continue;
         }
         const open = decide(rule.condition, known);
@@ -145,7 +163,8 @@ class Compiler {
     if (failed !== undefined) {
       members.forEach((member, i) => {
         const verdict = verdicts[i]!;
-        const own = 'why' in verdict ? verdict.why : { ...failed.why, constraint: `${members[1 - i]!.info.name} does not leave` };
+        const own =
+          'why' in verdict ? verdict.why : { ...failed.why, constraint: `${members[1 - i]!.info.name} does not leave` };
         deny(member.entry.signal, own);
       });
       return;
@@ -158,8 +177,12 @@ class Compiler {
       const operation = operationOf(parameters, member.entry.results, axisOf(member.info));
       this.#builder.add(campaign, member.info, operation, shared, prohibitions);
       for (const note of raised) this.#builder.raise(`${campaign.campaign}: ${member.info.name}: ${note}`);
-      const flips = member.info.f * member.info.factor < 0 && entry.results.some((result) => result === 'min' || result === 'max');
-      if (flips) this.#builder.raise(`${campaign.campaign}: ${member.info.name}: its factor is negative, so the physical min is taken from the largest raw value and max from the least`);
+      const flips =
+        member.info.f * member.info.factor < 0 && entry.results.some((result) => result === 'min' || result === 'max');
+      if (flips)
+        this.#builder.raise(
+          `${campaign.campaign}: ${member.info.name}: its factor is negative, so the physical min is taken from the largest raw value and max from the least`,
+        );
     });
   }
 
@@ -176,7 +199,14 @@ class Compiler {
     if (member.licences.length === 0) return { why: member.closest };
     if (refused !== null) {
       const { agreement, rule, text } = refused;
-      return { why: { agreement, rule, constraint: `${text}, which ${member.entry.operation} cannot carry`, reason: 'transform' } };
+      return {
+        why: {
+          agreement,
+          rule,
+          constraint: `${text}, which ${member.entry.operation} cannot carry`,
+          reason: 'transform',
+        },
+      };
     }
     const misfit = unfit(member.entry.operation, member.info) ?? missingAxis(member, members);
     if (misfit !== null) return { why: { ...NO_PERMISSION, constraint: misfit, reason: 'transform' } };
@@ -185,7 +215,8 @@ class Compiler {
     const joint = open.licences.filter(({ agreement }) =>
       members.every(({ licences }) => licences.some((one) => one.agreement === agreement)),
     );
-    if (joint.length === 0) return { why: { ...NO_PERMISSION, constraint: 'no agreement permits both axes', reason: 'no-permission' } };
+    if (joint.length === 0)
+      return { why: { ...NO_PERMISSION, constraint: 'no agreement permits both axes', reason: 'no-permission' } };
     return { open: joint, prohibitions: prohibitions.rules };
   }
 
@@ -194,7 +225,9 @@ class Compiler {
     const known = this.#known(campaign, null);
     const source = (agreement: Agreement, rule: Rule) =>
       rule.demands.map((demand) => ({ ...demand, rule: rule.uid, agreement: agreement.uid }));
-    const permitted = licences.flatMap(({ agreement, permissions }) => permissions.flatMap((rule) => source(agreement, rule)));
+    const permitted = licences.flatMap(({ agreement, permissions }) =>
+      permissions.flatMap((rule) => source(agreement, rule)),
+    );
     const obliged = this.#bound(campaign).flatMap((agreement) =>
       agreement.obligations
         .filter((rule) => ruleReaches(rule, info) && !isNever(decide(rule.condition, known)))
@@ -211,7 +244,11 @@ class Compiler {
   /** What prohibits a signal for good, else the prohibitions that the gate has to ask. */
   #prohibitions(campaign: Campaign, info: SignalInfo, known: Known): { why: Why } | { rules: GateRule[] } {
     const kind = known.parameters!.kind;
-    const actions = [...NEEDED_ACTIONS, ...(kind === 'aggregate' ? ['aggregate'] : []), ...(kind === 'cloak' ? ['anonymize'] : [])];
+    const actions = [
+      ...NEEDED_ACTIONS,
+      ...(kind === 'aggregate' ? ['aggregate'] : []),
+      ...(kind === 'cloak' ? ['anonymize'] : []),
+    ];
     const rules: GateRule[] = [];
     for (const agreement of this.#bound(campaign)) {
       for (const rule of agreement.prohibitions) {
@@ -234,7 +271,8 @@ class Compiler {
     const { recipient, purpose } = campaign;
     const binding = (operand: string): ContextBinding | 'prohibited' => {
       const bound = this.#bindings.get(operand) ?? { kind: 'none' };
-      const blocked = bound.kind === 'signals' && bound.signals.some(({ signal }) => this.#unreadable(campaign, signal) !== null);
+      const blocked =
+        bound.kind === 'signals' && bound.signals.some(({ signal }) => this.#unreadable(campaign, signal) !== null);
       return blocked ? 'prohibited' : bound;
     };
     return { recipient, purpose, nowUtcMs: this.#input.nowUtcMs, parameters, binding };
@@ -244,7 +282,13 @@ class Compiler {
   #unreadable(campaign: Campaign, signal: SignalInfo): { agreement: Agreement; rule: Rule } | null {
     const { recipient, purpose } = campaign;
     // No context inside the question about context: what depends on one counts as active.
-    const known: Known = { recipient, purpose, nowUtcMs: this.#input.nowUtcMs, parameters: null, binding: () => ({ kind: 'none' }) };
+    const known: Known = {
+      recipient,
+      purpose,
+      nowUtcMs: this.#input.nowUtcMs,
+      parameters: null,
+      binding: () => ({ kind: 'none' }),
+    };
     for (const agreement of this.#bound(campaign)) {
       for (const rule of agreement.prohibitions) {
         const reads = rule.actions.some((action) => includesAction(action, 'read'));
@@ -262,7 +306,12 @@ class Compiler {
       else if (this.#expired(campaign)) deny(name, expiredCampaign(campaign));
       else if (kept === null) this.#builder.context(info, `context of campaign ${campaign.campaign}`);
       else {
-        deny(name, { agreement: kept.agreement.uid, rule: kept.rule.uid, constraint: wordsOf(kept.rule), reason: 'prohibited' });
+        deny(name, {
+          agreement: kept.agreement.uid,
+          rule: kept.rule.uid,
+          constraint: wordsOf(kept.rule),
+          reason: 'prohibited',
+        });
       }
     }
   }
@@ -323,7 +372,11 @@ function missingAxis({ entry, info }: Request, members: readonly Request[]): str
 }
 
 function expiredCampaign({ campaign, expiresMs }: Campaign): Why {
-  return { ...NO_PERMISSION, constraint: `campaign ${campaign} expired at ${new Date(expiresMs!).toISOString()}`, reason: 'expired' };
+  return {
+    ...NO_PERMISSION,
+    constraint: `campaign ${campaign} expired at ${new Date(expiresMs!).toISOString()}`,
+    reason: 'expired',
+  };
 }
 
 /** The constraints of a rule in words; null where it has none. */

@@ -86,13 +86,18 @@ export function reduce(
     return open.length === 1 ? open[0]! : { op: 'or', parts: open };
   }
   if (known.length < parts.length) return { op: 'xone', parts };
-  const state = combine('xone', known.map((part) => part.state));
+  const state = combine(
+    'xone',
+    known.map((part) => part.state),
+  );
   return { op: 'known', state, text: `exactly one of (${known.map(({ text }) => text).join('; ')})` };
 }
 
 /** True where nothing is left to ask and everything held. */
 export function isAlways(condition: Condition): boolean {
-  return (condition.op === 'and' && condition.parts.length === 0) || (condition.op === 'known' && condition.state === TRUE);
+  return (
+    (condition.op === 'and' && condition.parts.length === 0) || (condition.op === 'known' && condition.state === TRUE)
+  );
 }
 
 /** The text of the first part that is known to fail, for explanations. */
@@ -111,7 +116,9 @@ export function conditionText(condition: Condition): string {
   if (condition.op === 'known') return condition.text;
   if (condition.op === 'atom') return condition.text;
   if (condition.parts.length === 0) return 'always';
-  const parts = condition.parts.map((part) => (part.op === 'atom' || part.op === 'known' ? conditionText(part) : `(${conditionText(part)})`));
+  const parts = condition.parts.map((part) =>
+    part.op === 'atom' || part.op === 'known' ? conditionText(part) : `(${conditionText(part)})`,
+  );
   return condition.op === 'xone' ? `exactly one of: ${parts.join('; ')}` : parts.join(` ${condition.op} `);
 }
 
@@ -127,12 +134,16 @@ export function canHold(condition: Condition): boolean {
   if (condition.op === 'atom') return true;
   if (condition.op === 'or') return condition.parts.some(canHold);
   if (condition.op === 'and') return condition.parts.every(canHold);
-  return !condition.parts.some((part) => part.op === 'known' && part.state === UNKNOWN) && condition.parts.some(canHold);
+  return (
+    !condition.parts.some((part) => part.op === 'known' && part.state === UNKNOWN) && condition.parts.some(canHold)
+  );
 }
 
 /** Whether a condition may still become false. */
 export function canFail(condition: Condition): boolean {
   if (condition.op === 'known') return condition.state === FALSE;
   if (condition.op === 'atom') return true;
-  return condition.op === 'or' ? condition.parts.every(canFail) : condition.op === 'xone' || condition.parts.some(canFail);
+  return condition.op === 'or'
+    ? condition.parts.every(canFail)
+    : condition.op === 'xone' || condition.parts.some(canFail);
 }

@@ -2,7 +2,15 @@ import { nearest } from '#contracts';
 import type { Atom, AtomValue, Condition, Place } from './condition.ts';
 import type { DocumentReader, Node, ObjectNode } from './document.ts';
 import { MAX_DURATION_MS, parseDateTime, parseDuration, parseTimeOfDay } from './time.ts';
-import { DAYS, OPERANDS, OPERATORS, type OperandInfo, type Operator, PURPOSES, UNENFORCED_OPERANDS } from './vocabulary.ts';
+import {
+  DAYS,
+  OPERANDS,
+  OPERATORS,
+  type OperandInfo,
+  type Operator,
+  PURPOSES,
+  UNENFORCED_OPERANDS,
+} from './vocabulary.ts';
 
 const LOGICAL = ['and', 'or', 'xone', 'andSequence'] as const;
 const CONSTRAINT_KEYS = ['leftOperand', 'operator', 'rightOperand'] as const;
@@ -113,9 +121,18 @@ interface Read {
   readonly words: readonly string[];
 }
 
-function readValue(reader: DocumentReader, items: readonly Node[], operand: string, info: OperandInfo, warn: Warn): Read {
+function readValue(
+  reader: DocumentReader,
+  items: readonly Node[],
+  operand: string,
+  info: OperandInfo,
+  warn: Warn,
+): Read {
   if (info.type === 'place') {
-    return { value: { type: 'places', places: items.map((item) => readPlace(reader, item)) }, words: items.map(placeText) };
+    return {
+      value: { type: 'places', places: items.map((item) => readPlace(reader, item)) },
+      words: items.map(placeText),
+    };
   }
   const literals = items.map((item) => literalOf(reader, item, operand, info));
   const first = literals[0]!;
@@ -130,7 +147,8 @@ function readValue(reader: DocumentReader, items: readonly Node[], operand: stri
     case 'dateTime': {
       const text = reader.text(first, `the value of "${operand}"`);
       const ms = parseDateTime(text);
-      if (ms === null) throw reader.wrong(first, `"${text}" is not a date and time with a zone, like 2027-01-01T00:00:00Z`);
+      if (ms === null)
+        throw reader.wrong(first, `"${text}" is not a date and time with a zone, like 2027-01-01T00:00:00Z`);
       return { value: { type: 'instant', ms }, words: [text] };
     }
     case 'timeOfDay': {
@@ -175,7 +193,10 @@ export function readDuration(reader: DocumentReader, node: Node, what: string): 
 function warnOfPurpose(node: Node, id: string, warn: Warn): void {
   if (!id.startsWith('auto:') || PURPOSES.includes(id)) return;
   const near = nearest(id, PURPOSES);
-  warn(node, `"${id}" is no purpose that auto-odrl/1 knows, so it equals only itself${near === undefined ? '' : `; did you mean "${near}"?`}`);
+  warn(
+    node,
+    `"${id}" is no purpose that auto-odrl/1 knows, so it equals only itself${near === undefined ? '' : `; did you mean "${near}"?`}`,
+  );
 }
 
 function readPlace(reader: DocumentReader, node: Node): Place {
@@ -190,7 +211,8 @@ function readPlace(reader: DocumentReader, node: Node): Place {
     reader.record(object, 'a circle', ['@type', 'auto:latitude', 'auto:longitude', 'auto:radius']);
     const radiusNode = reader.need(object, 'auto:radius', 'a circle');
     const radius = reader.number(radiusNode, 'auto:radius');
-    if (radius <= 0 || radius > EARTH_HALF_TURN_M) throw reader.wrong(radiusNode, `auto:radius must be metres above 0, is ${radius}`);
+    if (radius <= 0 || radius > EARTH_HALF_TURN_M)
+      throw reader.wrong(radiusNode, `auto:radius must be metres above 0, is ${radius}`);
     return {
       shape: 'circle',
       latitude: degrees(reader.need(object, 'auto:latitude', 'a circle'), 'auto:latitude', 90),
@@ -202,7 +224,8 @@ function readPlace(reader: DocumentReader, node: Node): Place {
     reader.record(object, 'a polygon', ['@type', 'auto:points']);
     const list = reader.need(object, 'auto:points', 'a polygon');
     const items = reader.array(list, 'auto:points');
-    if (items.length < 3 || items.length > MAX_POINTS) throw reader.wrong(list, `a polygon has 3 to ${MAX_POINTS} points`);
+    if (items.length < 3 || items.length > MAX_POINTS)
+      throw reader.wrong(list, `a polygon has 3 to ${MAX_POINTS} points`);
     const points = items.map((item) => {
       const pair = reader.array(item, 'a point');
       if (pair.length !== 2) throw reader.wrong(item, 'a point is [latitude, longitude]');

@@ -42,12 +42,16 @@ const CONTEXT_OPERANDS = Object.entries(OPERANDS).flatMap(([operand, info]) =>
  *
  * @throws {TollgateError} TG_POLICY_CONTEXT_SOURCE
  */
-export function bindContext(context: Readonly<Record<string, string>>, catalogue: SignalCatalogue): Map<string, ContextBinding> {
+export function bindContext(
+  context: Readonly<Record<string, string>>,
+  catalogue: SignalCatalogue,
+): Map<string, ContextBinding> {
   const bindings = new Map<string, ContextBinding>();
   const keys = CONTEXT_OPERANDS.map(({ key }) => key);
   for (const [key, value] of Object.entries(context)) {
     const found = CONTEXT_OPERANDS.find((one) => one.key === key);
-    if (found === undefined) throw fault(key, `"${key}" is no operand that has a context`, nearest(key, keys) ?? keys.join(', '));
+    if (found === undefined)
+      throw fault(key, `"${key}" is no operand that has a context`, nearest(key, keys) ?? keys.join(', '));
     bindings.set(found.operand, bind(key, value, found.type, catalogue));
   }
   return bindings;
@@ -75,14 +79,22 @@ function unknownSignal(key: string, name: string, catalogue: SignalCatalogue): T
 function assumed(key: string, text: string, type: string): number {
   if (type === 'switch' && (text === 'on' || text === 'off')) return text === 'on' ? 1 : 0;
   if (type === 'number' && /^-?\d+(\.\d+)?$/.test(text)) return Number(text);
-  const wanted = type === 'switch' ? 'assume-on or assume-off' : type === 'number' ? 'assume-<number>' : 'a branch with Latitude and Longitude';
+  const wanted =
+    type === 'switch'
+      ? 'assume-on or assume-off'
+      : type === 'number'
+        ? 'assume-<number>'
+        : 'a branch with Latitude and Longitude';
   throw fault(key, `the context "${key}" takes ${wanted}, not "${ASSUME}${text}"`);
 }
 
 function speedScale(key: string, signal: SignalInfo): number {
   const unit = signal.unit.toLowerCase();
   if (Object.hasOwn(SPEED_UNITS, unit)) return SPEED_UNITS[unit]!;
-  throw fault(key, `"${signal.name}" has the unit "${signal.unit}", which is no speed; name the unit in the mapping (km/h, m/s, mph)`);
+  throw fault(
+    key,
+    `"${signal.name}" has the unit "${signal.unit}", which is no speed; name the unit in the mapping (km/h, m/s, mph)`,
+  );
 }
 
 function positionSignals(key: string, branch: string, catalogue: SignalCatalogue): BoundSignal[] {

@@ -32,10 +32,12 @@ function decideAtom(atom: Atom, known: Known): { state: Truth; text: string } | 
     const shown = type === 'duration' ? `${value} ms` : String(value);
     return { state: truth(numbersHold(atom, value)), text: `${atom.text}, is ${shown}` };
   }
-  if (phase === 'time') return overForEver(atom, known.nowUtcMs) ? { state: FALSE, text: `${atom.text}, is over` } : null;
+  if (phase === 'time')
+    return overForEver(atom, known.nowUtcMs) ? { state: FALSE, text: `${atom.text}, is over` } : null;
   const binding = known.binding(atom.operand);
   if (binding === 'prohibited') return { state: UNKNOWN, text: `${atom.text}, is unknown: its signal may not be read` };
-  if (binding.kind === 'none') return { state: UNKNOWN, text: `${atom.text}, is unknown: the unit has no such context` };
+  if (binding.kind === 'none')
+    return { state: UNKNOWN, text: `${atom.text}, is unknown: the unit has no such context` };
   if (binding.kind === 'signals') return null;
   return { state: truth(numbersHold(atom, binding.value)), text: `${atom.text}, is assumed ${binding.value}` };
 }

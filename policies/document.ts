@@ -88,7 +88,12 @@ export class DocumentReader {
   unknown(code: ErrorCode, node: Located, word: string, what: string, known: readonly string[]): TollgateError {
     const near = nearest(word, known);
     const hint = near === undefined ? `known: ${known.join(', ')}.` : `did you mean "${near}"?`;
-    return this.fault(code, node, `"${word}" is not ${what}`, `${hint} The document was not loaded; what was in force before stays in force.`);
+    return this.fault(
+      code,
+      node,
+      `"${word}" is not ${what}`,
+      `${hint} The document was not loaded; what was in force before stays in force.`,
+    );
   }
 
   object(node: Node, what: string): ObjectNode {

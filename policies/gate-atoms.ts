@@ -12,7 +12,14 @@ import {
 import { MS_PER_DAY } from './time.ts';
 import { OPERATORS } from './vocabulary.ts';
 
-const [EQ, NEQ, LT, LTEQ, GT, GTEQ] = OPERATORS.slice(0, 6).map((_, i) => i) as [number, number, number, number, number, number];
+const [EQ, NEQ, LT, LTEQ, GT, GTEQ] = OPERATORS.slice(0, 6).map((_, i) => i) as [
+  number,
+  number,
+  number,
+  number,
+  number,
+  number,
+];
 const IS_ANY_OF = OPERATORS.indexOf('isAnyOf');
 const IS_NONE_OF = OPERATORS.indexOf('isNoneOf');
 /** With a worse clock the time of day and the day are unknown, ms. */
@@ -99,7 +106,13 @@ function modulo(value: number, by: number): number {
 }
 
 /** Whether the point lies in one of the places of the pool from `start` to `end`. */
-export function insideAny(pool: Float64Array, start: number, end: number, latitude: number, longitude: number): boolean {
+export function insideAny(
+  pool: Float64Array,
+  start: number,
+  end: number,
+  latitude: number,
+  longitude: number,
+): boolean {
   for (let at = start; at < end; ) {
     if (pool[at] === POOL_CIRCLE) {
       if (distance(pool[at + 1]!, pool[at + 2]!, latitude, longitude) <= pool[at + 3]!) return true;
@@ -122,7 +135,13 @@ function distance(latitude1: number, longitude1: number, latitude2: number, long
 }
 
 /** Even-odd rule on the plane of latitude and longitude. */
-function insidePolygon(pool: Float64Array, start: number, points: number, latitude: number, longitude: number): boolean {
+function insidePolygon(
+  pool: Float64Array,
+  start: number,
+  points: number,
+  latitude: number,
+  longitude: number,
+): boolean {
   let inside = false;
   for (let i = 0, j = points - 1; i < points; j = i++) {
     const aLat = pool[start + 2 * i]!;

@@ -104,7 +104,9 @@ export function gateProgram(plan: Plan): GateProgram {
     return code.push(words) - 1;
   };
 
-  const slots = plan.streams.flatMap((stream, s) => stream.signals.map(({ gate }, signal) => ({ stream: s, signal, gate })));
+  const slots = plan.streams.flatMap((stream, s) =>
+    stream.signals.map(({ gate }, signal) => ({ stream: s, signal, gate })),
+  );
   const streamSlots = new Int32Array(plan.streams.length + 1);
   plan.streams.forEach((stream, i) => {
     streamSlots[i + 1] = streamSlots[i]! + stream.signals.length;
@@ -155,7 +157,14 @@ export function gateProgram(plan: Plan): GateProgram {
 function expiry({ expiresMs }: SlotRules, campaign: string): GateRule[] {
   if (expiresMs === null) return [];
   const text = `expires ${new Date(expiresMs).toISOString()}`;
-  const condition: Atom = { op: 'atom', operand: 'dateTime', operator: 'gteq', value: { type: 'instant', ms: expiresMs }, text, pointer: '' };
+  const condition: Atom = {
+    op: 'atom',
+    operand: 'dateTime',
+    operator: 'gteq',
+    value: { type: 'instant', ms: expiresMs },
+    text,
+    pointer: '',
+  };
   return [{ uid: `campaign ${campaign}`, agreement: '', condition }];
 }
 

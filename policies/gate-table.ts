@@ -39,7 +39,9 @@ class TableGate implements Gate {
   constructor(program: GateProgram) {
     this.#program = program;
     this.#values = program.values.slice();
-    this.#seenNs = program.values.map((value) => (Number.isNaN(value) ? Number.NEGATIVE_INFINITY : Number.POSITIVE_INFINITY));
+    this.#seenNs = program.values.map((value) =>
+      Number.isNaN(value) ? Number.NEGATIVE_INFINITY : Number.POSITIVE_INFINITY,
+    );
     this.#atoms = new Uint8Array(program.atomCount).fill(UNKNOWN);
     this.#rules = new Uint8Array(program.ruleCount);
     this.#stack = new Uint8Array(program.stack + 1);
@@ -57,7 +59,8 @@ class TableGate implements Gate {
       this.#offsetNs = utc.offsetNs;
       this.#errorNs = utc.errorNs;
       // Whole microseconds, so that the double is exact.
-      this.#offsetMs = utc.offsetNs === null || !Number.isFinite(utc.errorNs) ? Number.NaN : Number(utc.offsetNs / 1000n) / 1000;
+      this.#offsetMs =
+        utc.offsetNs === null || !Number.isFinite(utc.errorNs) ? Number.NaN : Number(utc.offsetNs / 1000n) / 1000;
     }
     this.#fromNs = timeNs;
     this.#toNs = Number.POSITIVE_INFINITY;
@@ -151,7 +154,8 @@ class TableGate implements Gate {
 
   /** Rules, then slots in order: a slot may yield to one before it. Runs when an atom changed, not per sample. */
   #evaluate(): void {
-    const { permissions, prohibitions, instead, permissionCauses, prohibitionCauses, ruleCount, slotCount } = this.#program;
+    const { permissions, prohibitions, instead, permissionCauses, prohibitionCauses, ruleCount, slotCount } =
+      this.#program;
     for (let rule = 0; rule < ruleCount; rule++) this.#rules[rule] = this.#run(rule);
     for (let slot = 0; slot < slotCount; slot++) {
       this.#admits[slot] = 0;

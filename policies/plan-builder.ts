@@ -53,7 +53,13 @@ export class PlanBuilder {
   }
 
   /** A signal of the open campaign leaves under the first of `licences` that holds. */
-  add(campaign: Campaign, info: SignalInfo, operation: OperationPlan, licences: readonly OpenLicence[], prohibitions: readonly GateRule[]): void {
+  add(
+    campaign: Campaign,
+    info: SignalInfo,
+    operation: OperationPlan,
+    licences: readonly OpenLicence[],
+    prohibitions: readonly GateRule[],
+  ): void {
     const certain = licences.findIndex(({ rules }) => rules.some(({ condition }) => isAlways(condition)));
     const used = certain < 0 ? licences : licences.slice(0, certain + 1);
     this.#granted.push({ info, operation, licences: used, prohibitions });
@@ -125,7 +131,13 @@ export class PlanBuilder {
     if (binding === undefined || binding.kind === 'none') return [{ operand, kind: 'none' }];
     if (binding.kind === 'assume') return [{ operand, kind: 'assume', value: binding.value }];
     const keys = [...this.#context.keys()];
-    return binding.signals.map(({ signal, scale, axis }) => ({ operand, kind: 'signal', index: keys.indexOf(signal.dbcName), scale, axis }));
+    return binding.signals.map(({ signal, scale, axis }) => ({
+      operand,
+      kind: 'signal',
+      index: keys.indexOf(signal.dbcName),
+      scale,
+      axis,
+    }));
   }
 }
 

@@ -15,7 +15,12 @@ export type OperationPlan =
       /** A window with fewer samples of a signal says nothing of it; absent: 1. */
       readonly minSamples?: number;
     }
-  | { readonly kind: 'cloak'; readonly cellMetres: number; readonly axis: 'latitude' | 'longitude'; readonly periodMs: number };
+  | {
+      readonly kind: 'cloak';
+      readonly cellMetres: number;
+      readonly axis: 'latitude' | 'longitude';
+      readonly periodMs: number;
+    };
 
 /** A signal that leaves, and the rule that lets it. */
 export interface PlannedSignal {

@@ -14,7 +14,14 @@ const UNIT_MS: Readonly<Record<string, number>> = { ms: 1, s: 1000, min: 60_000,
 export function parseDateTime(text: string): number | null {
   const match = DATE_TIME.exec(text);
   if (match === null) return null;
-  const [year, month, day, hour, minute, second] = match.slice(1, 7).map(Number) as [number, number, number, number, number, number];
+  const [year, month, day, hour, minute, second] = match.slice(1, 7).map(Number) as [
+    number,
+    number,
+    number,
+    number,
+    number,
+    number,
+  ];
   const zone = zoneMs(match[8]!);
   if (zone === null || hour > 23 || minute > 59 || second > 59) return null;
   const date = Date.UTC(year, month - 1, day);
@@ -49,14 +56,24 @@ export function parseDuration(text: string): number | null {
   const iso = ISO.exec(text);
   if (iso === null || text.endsWith('P') || text.endsWith('T')) return null;
   if (iso[5] !== undefined && iso[4] === undefined) return null;
-  const [days, hours, minutes, seconds] = iso.slice(1, 5).map((part) => Number(part ?? 0)) as [number, number, number, number];
+  const [days, hours, minutes, seconds] = iso.slice(1, 5).map((part) => Number(part ?? 0)) as [
+    number,
+    number,
+    number,
+    number,
+  ];
   const fraction = Math.round(Number(iso[5] ?? 0) * 1000);
   return days * MS_PER_DAY + hours * 3_600_000 + minutes * 60_000 + seconds * 1000 + fraction;
 }
 
 /** ms in the shortest exact words: `1 s`, `100 ms`, `5 min`. */
 export function durationText(ms: number): string {
-  for (const [unit, size] of [['d', MS_PER_DAY], ['h', 3_600_000], ['min', 60_000], ['s', 1000]] as const) {
+  for (const [unit, size] of [
+    ['d', MS_PER_DAY],
+    ['h', 3_600_000],
+    ['min', 60_000],
+    ['s', 1000],
+  ] as const) {
     if (ms >= size && ms % size === 0) return `${ms / size} ${unit}`;
   }
   return `${ms} ms`;

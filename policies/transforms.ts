@@ -86,7 +86,8 @@ export function operationOf(
 export function operationText(operation: OperationPlan): string {
   if (operation.kind === 'raw') return 'raw, every sample';
   if (operation.kind === 'decimate') return `one sample each ${durationText(operation.periodMs)}`;
-  if (operation.kind === 'aggregate') return `${operation.results.join(', ')} of each ${durationText(operation.windowMs)}`;
+  if (operation.kind === 'aggregate')
+    return `${operation.results.join(', ')} of each ${durationText(operation.windowMs)}`;
   return `grid cell of at least ${operation.cellMetres} m`;
 }
 

@@ -25,7 +25,16 @@ const ORDER = ['lt', 'lteq', 'gt', 'gteq'] as const;
 const SETS = ['isA', 'isAnyOf', 'isNoneOf', 'isAllOf', 'isPartOf', 'hasPart'] as const;
 
 /** The form of an operand's value. */
-export type OperandType = 'purpose' | 'party' | 'dateTime' | 'timeOfDay' | 'day' | 'number' | 'switch' | 'place' | 'duration';
+export type OperandType =
+  | 'purpose'
+  | 'party'
+  | 'dateTime'
+  | 'timeOfDay'
+  | 'day'
+  | 'number'
+  | 'switch'
+  | 'place'
+  | 'duration';
 
 /**
  * When an operand has a value: `stream`: known for a recipient and campaign when the plan is made; `time`, `context`:
@@ -57,7 +66,12 @@ export const OPERANDS: Readonly<Record<string, OperandInfo>> = {
   },
   'auto:occupants': { type: 'number', phase: 'context', operators: ['eq', 'neq', ...ORDER], context: 'occupants' },
   'auto:crash': { type: 'switch', phase: 'context', operators: ['eq', 'neq'], context: 'crash' },
-  'auto:position': { type: 'place', phase: 'context', operators: ['isPartOf', 'isAnyOf', 'isNoneOf'], context: 'position' },
+  'auto:position': {
+    type: 'place',
+    phase: 'context',
+    operators: ['isPartOf', 'isAnyOf', 'isNoneOf'],
+    context: 'position',
+  },
   'auto:aggregationWindow': { type: 'duration', phase: 'transform', operators: ['eq', 'neq', ...ORDER] },
   'auto:sampling': { type: 'duration', phase: 'transform', operators: ['eq', 'neq', ...ORDER] },
   'auto:precision': { type: 'number', phase: 'transform', operators: ['eq', 'neq', ...ORDER] },

@@ -19,7 +19,7 @@ export function parseYaml(text: string, file: string, code: ErrorCode): Node {
 
   const parse = () => {
     try {
-      return parseDocument(text, { prettyErrors: false, version: '1.2', logLevel: 'silent' });
+      return parseDocument(text, { prettyErrors: false, version: '1.2', logLevel: 'error' });
     } catch (cause) {
       // The library runs out of stack on absurd nesting; the document is to blame, not the unit.
       throw fault(0, 'the document cannot be read as YAML', cause);
@@ -58,7 +58,10 @@ export function parseYaml(text: string, file: string, code: ErrorCode): Node {
     }
     throw fault(fallback, 'the document holds something that is no value');
   };
-  const plain = (node: { range?: readonly number[] | null; tag?: string; anchor?: string }, fallback: number): number => {
+  const plain = (
+    node: { range?: readonly number[] | null; tag?: string; anchor?: string },
+    fallback: number,
+  ): number => {
     const at = node.range?.[0] ?? fallback;
     if (node.anchor !== undefined) throw fault(at, `the anchor "&${node.anchor}" is not taken`);
     if (node.tag !== undefined && !node.tag.startsWith('tag:yaml.org,2002:')) {

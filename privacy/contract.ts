@@ -11,7 +11,12 @@ export type OperationSpec =
       /** A window with fewer samples of an input says nothing of it; absent: 1. */
       readonly minSamples?: number;
     }
-  | { readonly kind: 'cloak'; readonly cellMetres: number; readonly axis: 'latitude' | 'longitude'; readonly periodMs: number };
+  | {
+      readonly kind: 'cloak';
+      readonly cellMetres: number;
+      readonly axis: 'latitude' | 'longitude';
+      readonly periodMs: number;
+    };
 
 /** One input cell; a `wide` signal is two, its high and its low word. */
 export interface OperationInput {

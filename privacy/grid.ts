@@ -8,10 +8,15 @@ export interface Grid {
    * @param row from 0 at the south pole
    */
   cellsOf(row: number): number;
+  /** @param latitude from −90 to 90 */
   rowOf(latitude: number): number;
   /** Centre of the row, 1e-7 degrees. */
   latitudeOf(row: number): number;
-  /** Centre of the cell of a longitude in a row, 1e-7 degrees. */
+  /**
+   * Centre of the cell of a longitude in a row, 1e-7 degrees.
+   *
+   * @param longitude from −180 to 180
+   */
   longitudeOf(row: number, longitude: number): number;
 }
 
@@ -47,7 +52,7 @@ export function grid(metres: number): Grid {
   };
 }
 
-/** Degrees in [−180, 180). */
+/** The meridian of 180 degrees belongs to the west; a quotient would round points right before it over it. */
 function wrap(longitude: number): number {
-  return longitude - Math.floor((longitude + 180) / 360) * 360;
+  return longitude >= 180 ? longitude - 360 : longitude;
 }

@@ -16,7 +16,13 @@ export const cloak: OperationDriver<'cloak'> = {
     if (inputs.length !== 2 || latitude < 0 || longitude < 0) {
       throw new TollgateError('TG_OPERATION_INPUT', 'cloak takes one latitude and one longitude of one message');
     }
-    return new Cloak(grid(cellMetres), nanoseconds(periodMs), latitude, inputs[latitude]!.info, inputs[longitude]!.info);
+    return new Cloak(
+      grid(cellMetres),
+      nanoseconds(periodMs),
+      latitude,
+      inputs[latitude]!.info,
+      inputs[longitude]!.info,
+    );
   },
 };
 
