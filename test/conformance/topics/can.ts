@@ -1,4 +1,4 @@
-import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import {
   CAN_EFF_FLAG,
@@ -22,6 +22,7 @@ import {
   RowReader,
   signalInfos,
 } from '#decoders';
+import { checkCorpus } from '../can-corpus.ts';
 import type { TopicResult } from '../topic.ts';
 
 export const topic = 'can';
@@ -79,33 +80,18 @@ export async function run(dir: string): Promise<TopicResult> {
     .sort()) {
     compareFile(vectors, file, score);
   }
-  const corpus = await loadCorpus(dir);
+  const corpus = await checkCorpus(dir);
   const passed = score.counts.values[0]! + score.counts.encodes[0]! + score.counts.refusals[0]! + corpus.passed;
   const compared = score.counts.values[1]! + score.counts.encodes[1]! + score.counts.refusals[1]!;
   const failed = compared - (passed - corpus.passed) + corpus.failed;
   const surplus = score.problems.length - (compared - (passed - corpus.passed));
   return {
-    line: `can: ${score.text('values')}, ${score.text('encodes')}, ${score.text('refusals')}, ${corpus.passed} of ${corpus.passed + corpus.failed} loads`,
+    line: `can: ${score.text('values')}, ${score.text('encodes')}, ${score.text('refusals')}, ${corpus.loads.equal} of ${corpus.loads.total} loads`,
     passed,
     failed: failed + surplus,
     skipped: 0,
     problems: [...score.problems, ...corpus.problems],
   };
-}
-
-interface CorpusResult {
-  readonly passed: number;
-  readonly failed: number;
-  readonly problems: readonly string[];
-}
-
-const CORPUS = new URL('../can-corpus.ts', import.meta.url);
-
-/** The loader's own check of the corpus. */
-async function loadCorpus(dir: string): Promise<CorpusResult> {
-  if (!existsSync(CORPUS)) return { passed: 0, failed: 0, problems: [] };
-  const { checkCorpus }: { checkCorpus(dir: string): Promise<CorpusResult> } = await import(CORPUS.href);
-  return await checkCorpus(dir);
 }
 
 function compareFile(vectors: string, file: string, score: Score): void {
