@@ -93,6 +93,15 @@ describe('a session', () => {
     }
   });
 
+  it('seals under no number twice, backwards or out of range', async () => {
+    const sender = await open();
+    await sender.seal(3, record);
+    for (const seq of [3, 2, 0, -1, 4.5, 2 ** 53, Number.NaN]) {
+      expect(await refused(() => sender.seal(seq, record)), `${seq}`).toBe('TG_WIRE_SEQ');
+    }
+    expect(await refused(() => sender.seal(4, record))).toBe('accepted');
+  });
+
   it('costs 24 bytes around a small record', async () => {
     const { payload } = await (await open()).seal(1, record);
     expect(payload.length - record.length).toBeLessThanOrEqual(24);
