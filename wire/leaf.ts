@@ -6,10 +6,14 @@ import { Shape } from './shape.ts';
 export const LEAF_BOOT = 0;
 export const LEAF_RECORD = 1;
 export const LEAF_DECISION = 2;
+export const LEAF_CONSENT = 3;
+export const LEAF_KEY = 4;
 export const LEAF_DOCUMENT = 5;
 export const LEAF_GAP = 6;
 export const LEAF_TIME_JUMP = 7;
 export const LEAF_ACK = 8;
+export const LEAF_EXPRESS = 9;
+export const LEAF_METER = 10;
 
 const VERSION = 1;
 const HASH_BYTES = 32;
@@ -59,6 +63,10 @@ export interface DecisionBody {
 }
 
 export type DocumentKind = 'campaign' | 'agreement' | 'law-pack' | 'decoder';
+export type ConsentAct = 'grant' | 'limit' | 'withdraw';
+export type KeyAct = 'create' | 'rotate' | 'revoke' | 'destroy';
+/** What a key is for; `spool` keys have no public half. */
+export type KeyUse = 'ledger' | 'recipient' | 'ack' | 'issuer' | 'spool';
 
 const shape = new Shape('leaf');
 
@@ -156,6 +164,20 @@ export function documentLeaf(time: LeafTime, kind: DocumentKind, id: string, has
   return encodeLeaf({ ...time, kind: LEAF_DOCUMENT, bodyHash: hash, extra: [kind, id] });
 }
 
+/**
+ * The owner gave, narrowed or took back an agreement.
+ *
+ * @param hash SHA-256 of the bytes of the consent
+ */
+export function consentLeaf(time: LeafTime, act: ConsentAct, agreement: string, hash: Uint8Array): Uint8Array {
+  return encodeLeaf({ ...time, kind: LEAF_CONSENT, bodyHash: hash, extra: [act, agreement] });
+}
+
+/** @param keyId first 8 bytes of the hash of the public half; of a spool key, of its label */
+export function keyLeaf(time: LeafTime, act: KeyAct, use: KeyUse, keyId: Uint8Array): Uint8Array {
+  return openLeaf(time, LEAF_KEY, [act, use, keyId]);
+}
+
 /** Records of a stream that were evicted before they were sent. */
 export function gapLeaf(time: LeafTime, stream: Uint8Array, seqs: readonly number[]): Uint8Array {
   return openLeaf(time, LEAF_GAP, [stream, [...seqs]]);
@@ -175,4 +197,31 @@ export function ackLeaf(
   signed: Uint8Array,
 ): Uint8Array {
   return encodeLeaf({ ...time, kind: LEAF_ACK, bodyHash: sha256(signed), extra: [stream, uptoSeq, state] });
+}
+
+/**
+ * The public messages of one stream and second; their hashes form a sub-tree.
+ *
+ * @param root root of the sub-tree, the body hash of this leaf
+ * @param second of boottime, whole
+ * @param count messages in it
+ */
+export function expressLeaf(
+  time: LeafTime,
+  stream: Uint8Array,
+  second: number,
+  count: number,
+  root: Uint8Array,
+): Uint8Array {
+  return encodeLeaf({ ...time, kind: LEAF_EXPRESS, bodyHash: root, extra: [stream, second, count] });
+}
+
+/**
+ * Counters of an hour, `meter.cddl`. Salted as a record is: small numbers could be tried out.
+ *
+ * @param salt 16 bytes, disclosed with the meter record
+ * @param hour as in `MeterRecord`
+ */
+export function meterLeaf(time: LeafTime, salt: Uint8Array, meter: Uint8Array, hour: number): Uint8Array {
+  return encodeLeaf({ ...time, kind: LEAF_METER, bodyHash: bodyHash(salt, meter), extra: [hour] });
 }

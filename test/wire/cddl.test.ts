@@ -4,6 +4,7 @@ import {
   ackLeaf,
   bootLeaf,
   type CborValue,
+  consentLeaf,
   decisionLeaf,
   decodeCbor,
   decodeLeaf,
@@ -16,7 +17,10 @@ import {
   encodeProof,
   encodeRecord,
   encodeSchema,
+  expressLeaf,
   gapLeaf,
+  keyLeaf,
+  meterLeaf,
   recordLeaf,
   recordLink,
   timeJumpLeaf,
@@ -30,6 +34,7 @@ const open = (file: string) => new Cddl(readFileSync(new URL(file, room), 'utf8'
 
 const { time, stream } = parts;
 const session = await parts.newSession();
+const consents = ['grant', 'limit', 'withdraw'] as const;
 const decision = {
   campaign: 'ubi',
   recipient: 'did:web:a',
@@ -70,6 +75,10 @@ const written: Readonly<Record<string, readonly Uint8Array[]>> = {
     gapLeaf(time, stream, [3, 4]),
     timeJumpLeaf(time, null, 5),
     ackLeaf(time, stream, 9, 2, Uint8Array.of(1)),
+    ...consents.map((act) => consentLeaf(time, act, 'urn:uuid:1', new Uint8Array(32))),
+    keyLeaf(time, 'destroy', 'spool', stream),
+    expressLeaf(time, stream, 61, 10, new Uint8Array(32)),
+    meterLeaf(time, new Uint8Array(16), encodeMeter(parts.meter), parts.meter.hour),
   ],
   'proof.cddl': [encodeProof(parts.proof), encodeProof({ ...parts.proof, path: [], evicted: [] })],
   'ack.cddl': [await parts.signedAck(), await parts.signedAck({ ...parts.ackBody, missing: [], state: 'proven' })],
