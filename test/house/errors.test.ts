@@ -6,7 +6,10 @@ import { describe, expect, it } from 'vitest';
 import { ERRORS, formatError, TollgateError } from '#contracts';
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
-const ROOMS = 'contracts wasm wire dbc ledger trust can-decoders policies privacy firmware-bridge receiver agent sim cli'.split(' ');
+const ROOMS =
+  'contracts wasm wire dbc ledger trust can-decoders policies privacy firmware-bridge receiver agent sim cli'.split(
+    ' ',
+  );
 
 function source(): string {
   const files = ROOMS.flatMap((room) =>
