@@ -159,7 +159,7 @@ function readValue(
     }
     case 'day': {
       const days = texts().map((text, i) => {
-        const day = DAYS.findIndex((name) => name === text);
+        const day = (DAYS as readonly string[]).indexOf(text);
         if (day < 0) throw reader.unknown('TG_POLICY_VALUE', literals[i]!, text, 'a day of the week (UTC)', DAYS);
         return day;
       });

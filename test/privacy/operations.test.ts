@@ -21,7 +21,10 @@ const rows = (inputs: number): fc.Arbitrary<Row[]> =>
     )
     .map(([start, steps]) => {
       let timeNs = start;
-      return steps.map(([step, cells]) => ({ timeNs: (timeNs += step), cells }));
+      return steps.map(([step, cells]) => {
+        timeNs += step;
+        return { timeNs, cells };
+      });
     });
 
 describe('raw', () => {
