@@ -15,8 +15,8 @@ import { idsOf, type Lane, lanesOf } from './lanes.ts';
 import { Pipeline } from './pipeline.ts';
 import { pseudonymIn } from './pseudonym.ts';
 import { spoolKeys } from './spool-keys.ts';
-import type { DurableStats, DurableStore, ProtocolState } from './store/index.ts';
 import { openStore } from './store/client.ts';
+import type { DurableStats, DurableStore, ProtocolState } from './store/index.ts';
 import { OutStream } from './stream.ts';
 
 /** How often records and windows are closed although no frame came, and the keeper looks, ms. */

@@ -86,16 +86,28 @@ export class Drive {
   constructor(seed: number) {
     this.#random = seeded(seed);
     this.state = {
-      time: 0, speed: 0, accelLong: 0, accelLat: 0, yawRate: 0, steering: 0, throttle: 0, brake: 0,
+      time: 0,
+      speed: 0,
+      accelLong: 0,
+      accelLat: 0,
+      yawRate: 0,
+      steering: 0,
+      throttle: 0,
+      brake: 0,
       latitude: 48.1371 + (this.#random() - 0.5) * 0.02,
       longitude: 11.5754 + (this.#random() - 0.5) * 0.02,
       heading: this.#random() * 360,
       odometer: 18_000_000 + this.#random() * 4e7,
       stateOfCharge: 55 + this.#random() * 35,
-      voltage: 396, current: 0,
+      voltage: 396,
+      current: 0,
       cellTemperatures: Array.from({ length: CELLS }, () => 21 + this.#random() * 2),
-      torque: 0, motorSpeed: 0, ambient: 14 + this.#random() * 8,
-      driverDoorOpen: false, ignition: true, hazards: false,
+      torque: 0,
+      motorSpeed: 0,
+      ambient: 14 + this.#random() * 8,
+      driverDoorOpen: false,
+      ignition: true,
+      hazards: false,
     };
   }
 

@@ -16,6 +16,9 @@ export default class Counts implements Reporter {
       // A file that could not be loaded has no test that failed.
       if (tests === 0 && module.state() === 'failed') counts.failed++;
     }
-    writeFileSync(file, `${counts.passed} passed, ${counts.failed} failed, ${counts.skipped + counts.pending} skipped\n`);
+    writeFileSync(
+      file,
+      `${counts.passed} passed, ${counts.failed} failed, ${counts.skipped + counts.pending} skipped\n`,
+    );
   }
 }
