@@ -76,6 +76,8 @@ export const HOLE_MS = 5_000;
 export const MOST_LINES = 2;
 /** A connection waits this long for acknowledgements before another pseudonym gets it, ms. */
 export const LINGER_MS = 5_000;
+/** Acknowledgements that are stored at once; above it the connection waits. */
+const MOST_TAKING = 64;
 /** How often `settle` looks, ms. */
 const SETTLE_STEP_MS = 20;
 
@@ -104,6 +106,8 @@ class OutboxUplink implements Uplink {
   /** Rows whose PUBACK the store does not know yet. */
   #answered: number[] = [];
   #noting: Promise<void> | null = null;
+  /** Acknowledgements that are being stored. */
+  readonly #taking = new Set<Promise<void>>();
   #ready: Promise<void> | null = null;
   #flushes: { armed: boolean; readonly done: () => void }[] = [];
   /** Rows are inflight in the store and nowhere else; so are, at the start, those of the process before. */
@@ -182,6 +186,7 @@ class OutboxUplink implements Uplink {
     await Promise.all(this.#lines.map((line) => line.close()));
     await this.#running;
     await this.#noting;
+    await Promise.all(this.#taking);
   }
 
   async #run(): Promise<void> {
@@ -375,7 +380,17 @@ class OutboxUplink implements Uplink {
     }
   }
 
-  async #ack(bytes: Uint8Array, pseudonym: string): Promise<void> {
+  /**
+   * The connection does not wait for the store, which gathers answers for one sync: PUBACKs would wait behind each.
+   * Only when many are being stored does it wait. What a crash takes here is asked for again, and answered again.
+   */
+  #ack(bytes: Uint8Array, pseudonym: string): void | Promise<void> {
+    const taken: Promise<void> = this.#takeAck(bytes, pseudonym).finally(() => this.#taking.delete(taken));
+    this.#taking.add(taken);
+    return this.#taking.size < MOST_TAKING ? undefined : taken;
+  }
+
+  async #takeAck(bytes: Uint8Array, pseudonym: string): Promise<void> {
     const { store, observe, verifyAck } = this.#options;
     try {
       const ack = await verifyAck(bytes, pseudonym);

@@ -49,7 +49,8 @@ export interface LineEvents {
   failed(row: OutboxRow): void;
   /** The row never fits into a packet of this broker. */
   tooLarge(row: OutboxRow, error: TollgateError): void;
-  ack(bytes: Uint8Array): Promise<void>;
+  /** A promise holds the connection's next message back. */
+  ack(bytes: Uint8Array): void | Promise<void>;
   document(bytes: Uint8Array): Promise<void>;
   error(error: TollgateError): void;
 }
