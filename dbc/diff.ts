@@ -1,4 +1,4 @@
-import type { AttributeValue, Database, Label, Message, Node, Signal } from './model.ts';
+import type { AttributeValue, Database, DatabaseExtras, Label, Message, Node, Signal } from './model.ts';
 
 /** One thing that differs between two databases. */
 export interface Difference {
@@ -12,8 +12,8 @@ export interface Difference {
 }
 
 /**
- * What changed from `a` to `b`, in words. Messages are paired by id and signals by name; what has another name and the
- * same id, or the same bits, was renamed. The order of messages, signals and attributes says nothing.
+ * What changed from `a` to `b`, in words. Messages are paired by id, the rest of them by name, signals by name;
+ * what has another name and the same id, or the same bits, was renamed. The order of messages, signals and attributes says nothing.
  */
 export function diffDatabases(a: Database, b: Database): Difference[] {
   return [
@@ -25,6 +25,7 @@ export function diffDatabases(a: Database, b: Database): Difference[] {
     ...nodes(a.nodes, b.nodes),
     ...tables(a.valueTables, b.valueTables),
     ...messages(a.messages, b.messages),
+    ...extras(a.extras, b.extras),
   ];
 }
 
@@ -43,8 +44,12 @@ function changes(subject: string, where: string, fields: readonly Field[]): Diff
 
 /** Pairs by a key; of several with one key only the first can be meant. */
 function paired<T>(a: readonly T[], b: readonly T[], key: (item: T) => string) {
-  const before = new Map(a.toReversed().map((item) => [key(item), item]));
-  const after = new Map(b.toReversed().map((item) => [key(item), item]));
+  const byKey = (items: readonly T[]) => {
+    const found = new Map<string, T>();
+    for (const item of items) if (!found.has(key(item))) found.set(key(item), item);
+    return found;
+  };
+  const [before, after] = [byKey(a), byKey(b)];
   return {
     both: [...before].filter(([name]) => after.has(name)).map(([name, item]) => [item, after.get(name)!] as const),
     removed: [...before].filter(([name]) => !after.has(name)).map(([, item]) => item),
@@ -82,12 +87,57 @@ function tables(a: Database['valueTables'], b: Database['valueTables']): Differe
   });
 }
 
-function messages(a: readonly Message[], b: readonly Message[]): Difference[] {
-  const { both, removed, added } = paired(a, b, ({ id, extended }) => `${extended ? 'x' : ''}${id}`);
+/** What no frame depends on: definitions of attributes, variables, relations, types. Each is told whole. */
+function extras(a: DatabaseExtras | undefined, b: DatabaseExtras | undefined): Difference[] {
+  const things = (what: string, list: readonly object[] | undefined, name: (one: never) => string) =>
+    (list ?? []).map((one) => ({ subject: `${what} ${name(one as never)}`, text: JSON.stringify(one, plain) }));
+  const all = (of: DatabaseExtras | undefined) => [
+    ...things('attribute definition', of?.definitions, ({ name, object }: { name: string; object: string }) =>
+      object === '' ? name : `${name} of ${object}`,
+    ),
+    ...things('environment variable', of?.variables, ({ name }: { name: string }) => name),
+    ...things('signal type', of?.signalTypes, ({ name }: { name: string }) => name),
+    ...things('type of the signal', of?.typeReferences, ({ signal }: { signal: string }) => signal),
+    ...things('relation attribute', of?.relations, (one: DatabaseExtras['relations'][number]) =>
+      [one.name, one.node, one.id ?? '', one.of ?? ''].join(' ').trim(),
+    ),
+    ...(of?.verbatim ?? []).map((text) => ({ subject: `statement ${text}`, text })),
+  ];
+  const { both, removed, added } = paired(all(a), all(b), ({ subject }) => subject);
+  const come = (kind: 'added' | 'removed', { subject }: { subject: string }): Difference => ({
+    kind,
+    isMeaning: false,
+    subject: '',
+    text: `${subject} was ${kind}`,
+  });
   return [
-    ...removed.map((message) => existence('removed', message)),
-    ...added.map((message) => existence('added', message)),
-    ...both.flatMap(([before, after]) => messageChanges(before, after)),
+    ...removed.map((one) => come('removed', one)),
+    ...added.map((one) => come('added', one)),
+    ...both
+      .filter(([before, after]) => before.text !== after.text)
+      .map(
+        ([before, after]): Difference => ({
+          kind: 'changed',
+          isMeaning: false,
+          subject: '',
+          text: `${after.subject} was ${before.text}, is ${after.text}`,
+        }),
+      ),
+  ];
+}
+
+function plain(_: string, value: unknown): unknown {
+  if (value instanceof Map) return Object.fromEntries(value);
+  return typeof value === 'bigint' ? String(value) : value;
+}
+
+function messages(a: readonly Message[], b: readonly Message[]): Difference[] {
+  const { both, removed, added } = paired(a, b, idText);
+  const moved = paired(removed, added, ({ name }) => name);
+  return [
+    ...moved.removed.map((message) => existence('removed', message)),
+    ...moved.added.map((message) => existence('added', message)),
+    ...[...both, ...moved.both].flatMap(([before, after]) => messageChanges(before, after)),
   ];
 }
 
@@ -114,6 +164,7 @@ function messageChanges(before: Message, after: Message): Difference[] {
   return [
     ...renamed,
     ...changes(name, where, [
+      ['id', idText(before), idText(after), true],
       ['length', `${before.length} bytes`, `${after.length} bytes`, true],
       ['frame format', formatText(before), formatText(after), true],
       ['senders', listText(before.senders), listText(after.senders), false],
@@ -212,9 +263,9 @@ function attributes(
   );
 }
 
-/** Equal for signals that are read in the same way from the same bits, whatever their names. */
+/** Equal for signals of the same bits and branch, whatever their names. */
 function place(signal: Signal): string {
-  return [bitsText(signal), signal.signed, signal.factor, signal.offset, branchText(signal)].join(' ');
+  return `${bitsText(signal)} ${branchText(signal)}`;
 }
 
 function quoted(text: string): string {

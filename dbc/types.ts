@@ -71,14 +71,14 @@ function messageText(message: Message, name: string): string {
     .padStart(extended ? 8 : 3, '0');
   const title = `0x${hex}, ${length} byte${length === 1 ? '' : 's'}.`;
   return block(
-    `/** ${[title, docText(comment)].filter((text) => text !== '').join(' ')} */\nexport interface ${name}`,
+    `/** ${[title, sentence(comment)].filter((text) => text !== '').join(' ')} */\nexport interface ${name}`,
     message.signals.map((signal) => signalText(signal)),
   );
 }
 
 function signalText(signal: Signal): string {
   const { name, unit, comment, multiplexer } = signal;
-  const doc = [docText(comment), unit === '' ? '' : `Unit: ${docText(unit)}.`].filter((text) => text !== '').join(' ');
+  const doc = [sentence(comment), unit === '' ? '' : `Unit: ${docText(unit)}.`].filter((text) => text !== '').join(' ');
   const isWide = signal.valueType === 'integer' && signal.length > EXACT_BITS;
   const type = isWide ? 'number | bigint' : 'number';
   const line = `readonly ${key(name)}${multiplexer === null ? '' : '?'}: ${type};`;
@@ -96,6 +96,11 @@ function key(name: string): string {
 
 function labelTypes(texts: readonly string[]): string {
   return [...new Set(texts)].map((text) => JSON.stringify(text)).join(' | ');
+}
+
+function sentence(text: string): string {
+  const line = docText(text);
+  return line === '' || /[.!?]$/.test(line) ? line : `${line}.`;
 }
 
 /** One line that cannot end the comment that it stands in. */
