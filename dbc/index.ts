@@ -1,19 +1,27 @@
-/** The DBC language: read, check, name. */
+/** The DBC language: read, check, write, compare, name. */
 export { type CatalogueChannel, type SignalCatalogue, signalCatalogue, signalInfos } from './catalogue.ts';
 export { bytesNeeded } from './check.ts';
+export { type Difference, diffDatabases } from './diff.ts';
 export { lintDatabase } from './lint.ts';
 export { findingError, type LoadOptions, loadDatabase } from './load.ts';
 export { loadMapping, type MappingEntry } from './mapping.ts';
 export type {
+  AttributeDefinition,
+  AttributeObject,
   AttributeValue,
   Database,
+  DatabaseExtras,
+  EnvironmentVariable,
   Finding,
   Label,
   Message,
   MultiplexRange,
   Node,
+  RelationAttribute,
   Signal,
   SignalGroup,
+  SignalType,
 } from './model.ts';
 export type { Encoding } from './text.ts';
+export { databaseTypes } from './types.ts';
 export { writeDatabase } from './write.ts';

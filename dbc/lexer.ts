@@ -17,11 +17,12 @@ export interface Token {
   readonly end: number;
 }
 
-const SPACE = /[ \t\f\v\r\u00a0\ufeff]+/y;
+const SPACE = ' \t\f\v\r\u00a0\ufeff';
+const PUNCTUATION = ':;,|@()[]+-';
+const MAY_BEGIN_NUMBER = '+-.0123456789';
 const NUMBER = /[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?(?![\w\u0080-\uffff])/y;
 /** Identifiers may begin with a digit in real files, and hold letters beyond ASCII. */
 const WORD = /[\w\u0080-\uffff]+/y;
-const PUNCTUATION = /[:;,|@()[\]+-]/y;
 /** A line inside a string that can only be a statement: the string was never closed. */
 const STATEMENT_LINE =
   /\n[ \t]*(?:BO_ +\d+ +\w+ *:|SG_ +\w+ .*\||CM_ +(?:BO_|SG_|BU_|EV_|")|BA_(?:DEF_|DEF_DEF_)? +(?:"|\w+_ ")|VAL_ +\d+ +\w+ )/;
@@ -54,12 +55,11 @@ export function tokens(text: string): Token[] {
       first = true;
       continue;
     }
-    const space = take(SPACE);
-    if (space !== null) {
-      at += space.length;
+    if (SPACE.includes(character)) {
+      at++;
       continue;
     }
-    if (text.startsWith('//', at)) {
+    if (character === '/' && text[at + 1] === '/') {
       const end = text.indexOf('\n', at);
       at = end < 0 ? text.length : end;
       continue;
@@ -79,18 +79,17 @@ export function tokens(text: string): Token[] {
       }
       continue;
     }
-    const number = take(NUMBER);
+    const number = MAY_BEGIN_NUMBER.includes(character) ? take(NUMBER) : null;
     if (number !== null) {
       push('number', number, number.length);
       continue;
     }
-    const word = take(WORD);
-    if (word !== null) {
-      push('word', word, word.length);
+    if (PUNCTUATION.includes(character)) {
+      push('punctuation', character, 1);
       continue;
     }
-    const punctuation = take(PUNCTUATION);
-    if (punctuation !== null) push('punctuation', punctuation, 1);
+    const word = take(WORD);
+    if (word !== null) push('word', word, word.length);
     else push('junk', character, 1);
   }
   found.push({ kind: 'end', text: '', line, column: at - lineStart + 1, first: true, start: at, end: at });

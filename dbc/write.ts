@@ -181,11 +181,10 @@ class Writer {
   /** A database that no file defined says by its own attribute what its flags mean. */
   #messageAttributes(message: Message): ReadonlyMap<string, AttributeValue> {
     const attributes = withLongName(message, LONG_NAMES.message);
-    const isSaid =
-      attributes.has('VFrameFormat') || this.#extras.definitions.some(({ name }) => name === 'VFrameFormat');
-    if (isSaid || !((message.fd && message.length <= 8) || message.j1939) || this.#database.extras !== undefined)
-      return attributes;
-    const format = message.j1939 ? 'J1939PG' : message.extended ? 'ExtendedCAN_FD' : 'StandardCAN_FD';
+    const isPlain = !message.j1939 && (!message.fd || message.length > 8);
+    if (this.#database.extras !== undefined || (isPlain && !attributes.has('VFrameFormat'))) return attributes;
+    const family = message.extended ? 'ExtendedCAN' : 'StandardCAN';
+    const format = message.j1939 ? 'J1939PG' : message.fd ? `${family}_FD` : family;
     return new Map([...attributes, ['VFrameFormat', FRAME_FORMATS.indexOf(format)]]);
   }
 
