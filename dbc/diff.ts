@@ -31,6 +31,8 @@ export function diffDatabases(a: Database, b: Database): Difference[] {
 
 type Field = readonly [name: string, before: string, after: string, isMeaning: boolean];
 
+const PLURALS: ReadonlySet<string> = new Set(['senders', 'receivers', 'limits', 'signal groups']);
+
 function changes(subject: string, where: string, fields: readonly Field[]): Difference[] {
   return fields
     .filter(([, before, after]) => before !== after)
@@ -38,7 +40,9 @@ function changes(subject: string, where: string, fields: readonly Field[]): Diff
       kind: 'changed',
       isMeaning,
       subject,
-      text: `${where}: ${name} was ${before}, is ${after}`,
+      text: PLURALS.has(name)
+        ? `${where}: ${name} were ${before}, are ${after}`
+        : `${where}: ${name} was ${before}, is ${after}`,
     }));
 }
 
