@@ -156,12 +156,13 @@ describe('a session', () => {
   });
 
   /** Points of small order: whoever uses them, the shared secret is 0 and known to all, RFC 9180 §7.1.4. */
-  it.each([
+  const points: readonly [string, string][] = [
     ['0', '00'.repeat(32)],
     ['1', `01${'00'.repeat(31)}`],
     ['order 8', 'e0eb7a7c3b41b8ae1656e3faf19fc46ada098deb9c32b1fd866205165f49b800'],
     ['order 8, the other', '5f9c95bca3508c24b1d0b1559c83ef5b04445cc4581c8e86d8224eddd09f1157'],
-  ])('is sealed to no key that is a point of small order, %s', async (_what, point) => {
+  ];
+  it.each(points)('is sealed to no key that is a point of small order, %s', async (_what, point) => {
     const x = Buffer.from(point, 'hex').toString('base64url');
     const opening = openSession({
       ...streamName,
@@ -171,6 +172,17 @@ describe('a session', () => {
       keyId: noteKeyId,
     });
     expect(await verdictOf(() => opening)).toBe('TG_WIRE_KEY');
+  });
+
+  it.each(points)('is opened from no point of small order though its unit signed it, %s', async (_what, point) => {
+    const [headers, , payload] = decodeCbor((await newSession()).message) as readonly Uint8Array[];
+    const fields = decodeCbor(payload!) as readonly CborValue[];
+    const changed = encodeCbor(fields.map((one, at) => (at === 3 ? new Uint8Array(Buffer.from(point, 'hex')) : one)));
+    const topic = `${recordTopic(streamName.tenant, streamName.pseudonym, stream)}/s`;
+    const place = encodeCbor([topic, streamName.pseudonym, stream]);
+    const signature = await ledgerKey.sign(encodeCbor(['Signature1', headers!, place, changed]));
+    const message = encodeCbor([headers!, new Map(), changed, signature]);
+    expect(await verdictOf(() => accept(message))).toBe('TG_WIRE_KEY');
   });
 
   it.each([
