@@ -1,7 +1,9 @@
 import { spawn } from 'node:child_process';
-import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { loadConfig } from '#agent/config/load';
 import { candumpSource } from '#agent/sources/candump';
 import { Service } from '../../agent/service.ts';
@@ -59,6 +61,8 @@ const AGREEMENTS = [
 ];
 
 const LIFE = fileURLToPath(new URL('life.ts', import.meta.url));
+/** Compiled code of earlier lives: a process that is killed leaves none. */
+const COMPILED = mkdtempSync(join(tmpdir(), 'tollgate-compiled-'));
 /** Only a hang is longer, ms. */
 const LONGEST_LIFE_MS = 20_000;
 
@@ -66,8 +70,10 @@ const LONGEST_LIFE_MS = 20_000;
 const PLACE = existsSync('/dev/shm') ? { place: '/dev/shm' } : {};
 
 /** Resolves with the signal that ended the process, or with what it said. */
-function live(config: string, promises: string, state: ProtocolState, occurrence: number): Promise<string> {
-  const child = spawn(process.execPath, [LIFE, config, promises, state, `${occurrence}`]);
+function live(config: string, promises: string, state: string, occurrence: number): Promise<string> {
+  const child = spawn(process.execPath, [LIFE, config, promises, state, `${occurrence}`], {
+    env: { ...process.env, NODE_COMPILE_CACHE: COMPILED },
+  });
   const late = setTimeout(() => child.kill('SIGTERM'), LONGEST_LIFE_MS);
   let said = '';
   for (const stream of [child.stdout, child.stderr]) stream.on('data', (chunk: Buffer) => (said += chunk.toString()));
@@ -119,6 +125,13 @@ async function examine(unit: UnitFolder, receiver: QuickReceiver, promises: stri
     }
   }
 }
+
+beforeAll(async () => {
+  const unit = await unitFolder({ ...PLACE, seconds: 1 });
+  expect(await live(unit.config({}), unit.file('promises'), 'none', 0)).toMatch('lived to the end');
+  unit.remove();
+});
+afterAll(() => rmSync(COMPILED, { recursive: true, force: true }));
 
 describe.each(STATES)('a unit that is killed at "%s"', (state) => {
   it(`loses nothing and sends nothing twice, ${TIMES} times in a row`, async () => {
