@@ -1,6 +1,8 @@
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { spawnSync } from 'node:child_process';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { afterAll, describe, expect, it } from 'vitest';
 import { main } from '#cli/main';
 import { CAN_EFF_FLAG, CLASSIC_SLOT_BYTES, type FrameBatch, type FrameFilter, TollgateError } from '#contracts';
@@ -269,7 +271,6 @@ describe('the source', () => {
 
   it('refuses a database that does not describe the car', async () => {
     const path = join(folder, 'other.dbc');
-    const { writeFileSync } = await import('node:fs');
     writeFileSync(path, 'VERSION ""\nBO_ 1 VehicleMotions: 8 X\n');
     const failure = await vehicleSource({ name: 'sim', dbc: path, bootId }).catch((error: unknown) => error);
     expect(failure).toBeInstanceOf(TollgateError);
@@ -309,4 +310,13 @@ describe('tollgate sim drive', () => {
       );
     }
   });
+});
+
+it('runs the example of the README', () => {
+  const root = fileURLToPath(new URL('../../', import.meta.url));
+  const example = /```ts\n([\s\S]*?)```/.exec(readFileSync(`${root}sim/README.md`, 'utf8'))![1]!;
+  const options = { cwd: root, encoding: 'utf8' } as const;
+  const child = spawnSync(process.execPath, ['--input-type=module-typescript', '-e', example], options);
+  expect(child.stderr).toBe('');
+  expect(example).toContain(`// ${child.stdout}`);
 });
