@@ -75,17 +75,32 @@ export interface ReceiverFacts {
   readonly records: readonly RecordName[];
   /** Records that no proof covers. */
   readonly unproven: number;
+  /** Records that were stored after a later one of their stream. */
+  readonly disordered: readonly RecordName[];
 }
 
 export function receiverFacts(file: string): ReceiverFacts {
   const db = new Database(file, { readonly: true });
   const rows = db
-    .prepare('SELECT s.stream, r.seq, r.seq > s.proven_seq FROM records r JOIN streams s ON s.id = r.stream_id')
+    .prepare(
+      `SELECT s.stream, r.seq, r.seq > s.proven_seq FROM records r JOIN streams s ON s.id = r.stream_id ORDER BY r.rowid`,
+    )
     .raw()
     .all() as [Buffer, number, number][];
   db.close();
   return {
     records: rows.map(([stream, seq]) => nameOf(stream, seq)).sort(),
     unproven: rows.filter(([, , open]) => open === 1).length,
+    disordered: disordered(rows),
   };
+}
+
+function disordered(rows: readonly [Buffer, number, number][]): RecordName[] {
+  const highest = new Map<string, number>();
+  return rows.flatMap(([stream, seq]) => {
+    const key = stream.toString('hex');
+    const before = highest.get(key) ?? -1;
+    highest.set(key, Math.max(before, seq));
+    return seq < before ? [nameOf(stream, seq)] : [];
+  });
 }
