@@ -25,6 +25,12 @@ export function sourceFactory(config: Config, log: Log): SourceFactory {
         cause,
       });
     });
-    return await simulator.vehicleSource({ name: source.name, dbc: source.dbc, realtime: source.realtime, bootId });
+    return await simulator.vehicleSource({
+      name: source.name,
+      channel,
+      dbc: source.dbc,
+      realtime: source.realtime,
+      bootId,
+    });
   };
 }

@@ -35,7 +35,7 @@ for (const entry of readdirSync(dist, { recursive: true, withFileTypes: true }))
     .replace(/(from|import)(\s*\(?\s*['"])(\.[^'"]+)\.ts(['"])/g, '$1$2$3.js$4');
   if (resolved !== text) writeFileSync(file, resolved);
 }
-for (const data of ['agent/config/schema.json', 'agent/store']) {
+for (const data of ['agent/config/schema.json', 'agent/store', 'dbc/databases', 'policies/examples']) {
   cpSync(join(root, data), join(dist, data), {
     recursive: true,
     filter: (path) => !path.endsWith('.ts') || path.endsWith('.d.ts'),

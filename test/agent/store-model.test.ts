@@ -173,7 +173,7 @@ describe('the store', () => {
           place.remove();
         }
       }),
-      { numRuns: 60, seed: 20_260, endOnFailure: true },
+      { numRuns: 25, seed: 20_260, endOnFailure: true },
     );
   });
 });

@@ -158,8 +158,8 @@ describe('the uplink', () => {
       return 'pass';
     };
     inner.onMessage((topic) => void senders.add(topic.split('/')[2]!));
-    const old = 'BBBBBBBBBBBBBBBBBBBBBB';
-    const older = 'CCCCCCCCCCCCCCCCCCCCCC';
+    const old = 'BBBBBBBBBBBBBBBBBBBBBA';
+    const older = 'CCCCCCCCCCCCCCCCCCCCCA';
     const made = rig(tap.url, { window: 8 });
     for (const [number, name] of [older, old, PSEUDONYM].entries()) {
       const stream = streamEntry(number + 1, name);

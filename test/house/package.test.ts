@@ -63,6 +63,15 @@ describe('the package that npm pack makes', () => {
     expect(child.stdout).toContain('Usage: tollgate COMMAND');
   });
 
+  it('shows the whole path with the data that it ships', () => {
+    const command = join(installed, 'cli', 'tollgate.mjs');
+    const args = ['--disallow-code-generation-from-strings', command, 'sim', 'demo', '--seconds', '10'];
+    const child = spawnSync(process.execPath, args, { encoding: 'utf8', cwd: folder });
+    expect(child.stderr).toBe('');
+    expect(child.stdout).toContain('\nVerified\n');
+    expect(child.status).toBe(0);
+  });
+
   it('holds no test, no bench and no source that Node would have to strip', () => {
     const files = readdirSync(installed, { recursive: true }).map(String);
     expect(
