@@ -22,6 +22,9 @@ export type {
   SignalGroup,
   SignalType,
 } from './model.ts';
+export { type Expression, parseExpression } from './overlay/expression.ts';
+export { loadOverlay, type OverlayEntry, type OverlayTransform, type OverlayValue } from './overlay/load.ts';
+export { mappingOfOverlay } from './overlay/mapping.ts';
 export type { Encoding } from './text.ts';
 export { databaseTypes } from './types.ts';
 export { writeDatabase } from './write.ts';

@@ -62,6 +62,10 @@ export const DBC_ERRORS = {
     cause: 'A mapping is not YAML of the expected form.',
     remedy: 'Each entry is { signal: "dbc:Message.Signal", path: Vehicle.Path, factor: 1, offset: 0, unit: km/h }.',
   },
+  TG_MAPPING_TRANSFORM: {
+    cause: 'A transform of an overlay cannot be read, or is more than a factor and an offset.',
+    remedy: 'Write the entry as { signal, path, factor, offset } or leave it out; the other entries were read.',
+  },
   TG_MAPPING_SIGNAL: {
     cause: 'A mapping names a signal that the database lacks, or a path twice.',
     remedy: 'Correct the entry; nothing of the mapping was applied.',
