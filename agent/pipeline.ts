@@ -95,18 +95,13 @@ export class Pipeline {
   ): void {
     const { stream, cells, signals, values, admitted } = route;
     let passed = 0;
-    let present = 0;
     for (let i = 0; i < cells.length; i++) {
-      const there = isPresent(u32, presence, cells[i]!);
-      const pass = there && gate.admits(stream, signals[i]!);
+      const pass = isPresent(u32, presence, cells[i]!) && gate.admits(stream, signals[i]!);
       values[i] = pass ? f64[first + cells[i]!]! : 0;
       admitted[i] = pass ? 1 : 0;
-      if (there) present++;
       if (pass) passed++;
     }
     this.counts.admitted += passed;
-    this.counts.denied += present - passed;
-    if (present > passed) this.#parts.streams[stream]!.denied(present - passed);
     if (passed > 0) route.operation.push(timeNs, values, admitted, route.out);
   }
 

@@ -71,6 +71,7 @@ export class Unit {
   readonly #lanes: readonly Lane[];
   readonly #clock: FrameClock;
   readonly #gate: Gate;
+  readonly #streams: readonly OutStream[];
   readonly #pipeline: Pipeline;
   readonly #keeper: Keeper;
   readonly #denials: DenialLog;
@@ -116,14 +117,14 @@ export class Unit {
       onSealed: () => observe?.('sealed'),
     };
     const routes = this.#lanes.flatMap((lane) => lane.routes.flat());
-    const streams = plan.streams.map((stream, index) => {
+    this.#streams = plan.streams.map((stream, index) => {
       const own = routes.filter((route) => route.stream === index);
       return new OutStream(stream, own, context);
     });
     this.#pipeline = new Pipeline({
       lanes: this.#lanes,
       gate: this.#gate,
-      streams,
+      streams: this.#streams,
       clock: this.#clock,
       onTimeJump: (before, after) => store.leaf(timeJumpLeaf(this.#now(), before, after)),
     });
@@ -192,8 +193,8 @@ export class Unit {
   async finish(): Promise<void> {
     clearInterval(this.#timer);
     await this.#inTurn(async () => {
-      await this.#pipeline.finish();
       this.#denialLeaves();
+      await this.#pipeline.finish();
       await this.store.commit();
       await this.#keeper.checkpoint();
       await this.#keeper.publish();
@@ -207,7 +208,7 @@ export class Unit {
   }
 
   async status(): Promise<UnitStatus> {
-    this.#denials.collect(this.#gate.drainDenials());
+    this.#collectDenials();
     return { path: this.counts, store: await this.store.stats(), denied: this.#denials.total };
   }
 
@@ -236,6 +237,7 @@ export class Unit {
           this.#denialMinute = minute;
           this.#denialLeaves();
         }
+        this.#collectDenials();
         await this.#keeper.tick();
       });
     } catch (error) {
@@ -251,8 +253,18 @@ export class Unit {
     return turn;
   }
 
+  /** The gate counts what it keeps back; the meter gets it with the next record of the stream, the ledger once a minute. */
+  #collectDenials(): void {
+    const denials = this.#gate.drainDenials();
+    for (const { stream, count } of denials) {
+      this.#pipeline.counts.denied += count;
+      this.#streams[stream]!.denied(count);
+    }
+    this.#denials.collect(denials);
+  }
+
   #denialLeaves(): void {
-    this.#denials.collect(this.#gate.drainDenials());
+    this.#collectDenials();
     for (const body of this.#denials.take()) this.store.leaf(decisionLeaf(this.#now(), body));
   }
 

@@ -7,7 +7,7 @@ import { type RecordInfo, readStore, type StoreReader } from '#agent/store/index
 import { readLedger } from '#agent/store/read-ledger';
 import { STORE_FILE } from '#agent/unit';
 import { TollgateError } from '#contracts';
-import { operationText } from '#policies';
+import { type Explanation, explainSignal } from '#policies';
 import { type DecisionBody, decisionBody, decodeLeaf, LEAF_DECISION } from '#wire';
 import type { Command, Io } from '../command.ts';
 import { bold, count, table } from '../text.ts';
@@ -63,17 +63,6 @@ Example:
   },
 };
 
-interface Verdict {
-  readonly campaign: string;
-  readonly recipient: string;
-  readonly purpose: string | null;
-  readonly sent: boolean;
-  readonly agreement: string | null;
-  readonly rule: string | null;
-  /** Operation where it is sent, reason and constraint where not. */
-  readonly how: string;
-}
-
 interface ExplainedRecord extends Omit<RecordInfo, 'stream'> {
   readonly stream: string;
 }
@@ -81,7 +70,7 @@ interface ExplainedRecord extends Omit<RecordInfo, 'stream'> {
 interface Answer {
   readonly signal: string;
   readonly at: string | null;
-  readonly verdicts: readonly Verdict[];
+  readonly verdicts: readonly Explanation[];
   readonly records: readonly ExplainedRecord[];
   /** Samples that the gate kept back, by rule. */
   readonly keptBack: readonly DecisionBody[];
@@ -90,33 +79,11 @@ interface Answer {
 function explain({ plan, byName }: Documents, asked: string, file: string, at: number | null): Answer {
   const signal = byName.get(asked);
   if (signal === undefined) throw new TollgateError('TG_CLI_USAGE', `no database has a signal ${asked}`);
-  const names = new Set([asked, signal.name, signal.dbcName]);
-  const sent = plan.streams.flatMap((stream): Verdict[] => {
-    const planned = stream.signals.find((one) => one.signal === signal);
-    if (planned === undefined) return [];
-    const { campaign, recipient, purpose, agreement } = stream;
-    return [
-      {
-        campaign,
-        recipient,
-        purpose,
-        sent: true,
-        agreement,
-        rule: planned.rule,
-        how: operationText(planned.operation),
-      },
-    ];
-  });
-  const held = plan.denials
-    .filter((denial) => names.has(denial.signal))
-    .map(({ campaign, recipient, agreement, rule, reason, constraint }): Verdict => {
-      const how = `${reason}${constraint === null ? '' : `: ${constraint}`}`;
-      return { campaign, recipient, purpose: null, sent: false, agreement, rule, how };
-    });
+  const names = [...new Set([asked, signal.name, signal.dbcName])];
   return {
     signal: signal.name,
     at: at === null ? null : new Date(at).toISOString(),
-    verdicts: [...sent, ...held],
+    verdicts: explainSignal(plan, names),
     records: recordsOf(file, signal.name, at),
     keptBack: keptBack(file, names, at),
   };
@@ -142,7 +109,7 @@ function recordsOf(file: string, field: string, at: number | null): ExplainedRec
 }
 
 /** Decision leaves about the signal with counts: what the gate kept back while it ran. */
-function keptBack(file: string, names: ReadonlySet<string>, at: number | null): DecisionBody[] {
+function keptBack(file: string, names: readonly string[], at: number | null): DecisionBody[] {
   try {
     const ledger = readLedger(file);
     try {
@@ -153,7 +120,7 @@ function keptBack(file: string, names: ReadonlySet<string>, at: number | null): 
         if (leaf?.kind !== LEAF_DECISION) continue;
         const near = at === null || (leaf.utcMs !== null && Math.abs(leaf.utcMs - at) <= AROUND_MS);
         const body = decisionBody(leaf);
-        if (near && body.count > 0 && names.has(body.signal)) found.push(body);
+        if (near && body.count > 0 && names.includes(body.signal)) found.push(body);
       }
       return found;
     } finally {
@@ -168,12 +135,15 @@ function keptBack(file: string, names: ReadonlySet<string>, at: number | null): 
 function answerText({ signal, at, verdicts, records, keptBack: kept }: Answer, io: Io): string {
   const parts = [`${bold(signal, io)}${at === null ? '' : ` around ${at}`}\n`];
   if (verdicts.length === 0) parts.push('  No campaign asks for it: it is not decoded and nothing of it leaves.\n');
-  for (const { campaign, recipient, sent, agreement, rule, how } of verdicts) {
+  for (const { campaign, recipient, sent, agreement, rule, how, conditions } of verdicts) {
     const by =
       agreement === null
         ? 'no agreement speaks of it'
         : `agreement ${agreement}${rule === null ? '' : `, rule ${rule}`}`;
-    parts.push(`  ${sent ? 'may leave' : 'does not leave'} to ${recipient} (campaign ${campaign}): ${how}; ${by}\n`);
+    parts.push(
+      `  ${sent ? 'may leave' : 'does not leave'} to ${recipient} (campaign ${campaign}): ${how ?? ''}; ${by}\n`,
+    );
+    for (const condition of conditions) parts.push(`    as long as ${condition}\n`);
   }
   for (const { count: samples, rule, constraint } of kept) {
     parts.push(`  ${count(samples)} samples kept back by rule ${rule}: ${constraint}\n`);
