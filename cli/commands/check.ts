@@ -41,9 +41,15 @@ Example:
         all.push(new TollgateError('TG_RECIPIENT_UNKNOWN', `campaign ${campaign}: no key for ${recipient}`));
       }
     }
+    const defects = (documents?.channels ?? []).flatMap(({ database, findings }) => {
+      const errors = findings.filter(({ severity }) => severity === 'error').length;
+      return errors === 0 ? [] : [`${database.file}: ${errors} defects, read all the same: see \`tollgate dbc lint\``];
+    });
     if (values.json) io.out(`${JSON.stringify({ plan: documents?.plan ?? null, problems: all }, asJson)}\n`);
     else {
       if (documents !== null) io.out(planText(documents.plan, io));
+      for (const defect of defects) io.out(`${defect}\n`);
+      for (const warning of documents?.plan.warnings ?? []) io.out(`${warning}\n`);
       for (const problem of all) io.err(`${formatError(problem)}\n`);
       io.out(all.length === 0 ? '\nNo problems.\n' : `\n${all.length} problem${all.length === 1 ? '' : 's'}.\n`);
     }

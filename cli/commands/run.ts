@@ -40,15 +40,18 @@ Example:
     const status = await serveStatus(config.unit.state, service);
     log.info('started', { count: config.sources.length });
     try {
-      await service.play(io.signal);
+      await service.play(io.signal).catch(async (error: unknown) => {
+        // A source or the store is damaged: what came before goes its way all the same.
+        await service.stop().catch(() => undefined);
+        throw error;
+      });
       if (io.signal.aborted) {
         await service.stop();
         log.info('stopped');
         return 0;
       }
       log.info('sources-ended');
-      const settled = await service.settle(io.signal);
-      await service.end();
+      const settled = await service.settle(io.signal).finally(() => service.end());
       log.info(settled ? 'drained' : 'not-drained');
       return settled ? 0 : 1;
     } finally {

@@ -27,6 +27,7 @@ export interface DemoOptions {
 /** With a person watching, the drive goes this much faster than time. */
 const WATCHED_SPEED = 8;
 const PICTURE_MS = 250;
+const RATE_MS = 2_000;
 /** Proofs come every few seconds, so that a short demo shows them. */
 const PUBLISH_MS = 3_000;
 const PROVEN_MS = 20_000;
@@ -113,7 +114,8 @@ async function receiver(
 async function play(service: Service, recipients: readonly Recipient[], broker: Broker, io: Io): Promise<boolean> {
   const view = new DemoView(io);
   const startMs = performance.now();
-  let before = { frames: 0, ms: startMs };
+  /** Frames come in batches: the rate is that of the last seconds. */
+  const seen = [{ frames: 0, ms: startMs }];
   const draw = async () => {
     const status = await serviceStatus(service);
     const now = performance.now();
@@ -121,14 +123,15 @@ async function play(service: Service, recipients: readonly Recipient[], broker: 
     const picture: DemoPicture = {
       seconds: (now - startMs) / 1000,
       driven: service.unit.drivenSeconds,
-      framesPerSecond: (frames - before.frames) / Math.max(0.001, (now - before.ms) / 1000),
+      framesPerSecond: (frames - seen[0]!.frames) / Math.max(0.001, (now - seen[0]!.ms) / 1000),
       status,
       receiver: sum(recipients),
       brokerBytes: broker.published.bytes,
       meter: await meterOf(service),
       planDenials: service.plan.denials,
     };
-    before = { frames, ms: now };
+    seen.push({ frames, ms: now });
+    if (now - seen[0]!.ms > RATE_MS) seen.shift();
     view.show(picture);
   };
   let drawing = Promise.resolve();

@@ -22,6 +22,9 @@ export interface DemoPicture {
 }
 
 const CLEAR_BELOW = '\x1b[J';
+const CLEAR_LINE = '\x1b[K';
+/** An agreement's uid behind a rule says nothing to who watches. */
+const UID = / of urn:uuid:[0-9a-f-]+/g;
 const UP = (lines: number) => `\x1b[${lines}A\r`;
 const SHOWN_DENIALS = 6;
 /** Bytes of a classic frame as a logger on the bus would keep it. */
@@ -44,7 +47,7 @@ export class DemoView {
       this.#io.out(`${plainLine(picture)}\n`);
       return;
     }
-    const text = pictureText(picture);
+    const text = pictureText(picture).replaceAll('\n', `${CLEAR_LINE}\n`);
     this.#io.out(`${this.#lines > 0 ? UP(this.#lines) : ''}${text}${CLEAR_BELOW}`);
     this.#lines = text.split('\n').length - 1;
   }
@@ -78,12 +81,12 @@ function pictureText({
   const share = brokerBytes === 0 || raw === 0 ? '' : ` (1 : ${(raw / brokerBytes).toFixed(0)})`;
   const planned = planDenials
     .slice(0, SHOWN_DENIALS)
-    .map(({ signal, reason, rule }) => ['', signal, `${reason}${rule === null ? '' : ` by ${rule}`}`]);
+    .map(({ signal, reason, rule }) => ['', signal, `${reason}${rule === null ? '' : ` by ${rule.replace(UID, '')}`}`]);
   const more = planDenials.length - SHOWN_DENIALS;
   return `
   bus       ${count(frames)} frames in ${driven.toFixed(0)} s of driving, ${count(framesPerSecond)} frames/s now
   decode    ${count(path.rows)} frames decoded, ${count(path.skipped + path.unknown)} without a decode right: not decoded at all
-  gate      ${count(path.admitted)} values admitted, ${count(path.denied)} kept back${denied.map(({ rule, count: n }) => `\n            ${count(n)} × ${rule}`).join('')}
+  gate      ${count(path.admitted)} values admitted, ${count(path.denied)} kept back${denied.map(({ rule, count: n }) => `\n            ${count(n)} × ${rule.replace(UID, '')}`).join('')}
   plan      ${planDenials.length} requested signals never leave${planned.length > 0 ? `:\n${table(planned).trimEnd()}` : ''}${more > 0 ? `\n    … and ${more} more` : ''}
   records   ${count(receiver.opened)} opened by the receivers, ${count(receiver.proven)} proven against a signed checkpoint
   bytes     ${bytes(raw)} on the bus, ${bytes(brokerBytes)} to the broker${share}
