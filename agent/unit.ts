@@ -1,6 +1,7 @@
 import { createHash, type JsonWebKey, randomBytes } from 'node:crypto';
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { type FrameBatch, type FrameFilter, type FrameSource, TollgateError } from '#contracts';
 import { nodeCrypto, parseVerifierKey, TYPE_ECDSA } from '#ledger';
 import { createGate, type Gate } from '#policies';
@@ -23,6 +24,10 @@ import { OutStream } from './stream.ts';
 const TICK_MS = 200;
 /** Samples that the gate kept back are one leaf a rule and minute, ms of boottime. */
 const DENIAL_LEAF_MS = 60_000;
+/** A live source hands over batches, so its newest frames are late by one: windows end by themselves this much later, ms. */
+const IDLE_LAG_MS = 500;
+/** What is under way gets this long before the store is closed, ms. */
+const CLOSE_MS = 1_000;
 const BOOT_ID_BYTES = 8;
 const NS_PER_MS = 1_000_000n;
 export const STORE_FILE = 'tollgate.sqlite';
@@ -79,7 +84,10 @@ export class Unit {
   readonly #sources: FrameSource[] = [];
   #timer: NodeJS.Timeout | undefined;
   #working: Promise<unknown> = Promise.resolve();
+  #ticking = false;
   #denialMinute = 0;
+  /** Monotonic time at which the newest batch was done, ms. */
+  #servedMs = performance.now();
 
   private constructor(options: UnitOptions, store: DurableStore, pseudonym: string, bootId: Uint8Array) {
     const { documents, keys, observe, tenant, live } = options;
@@ -185,6 +193,7 @@ export class Unit {
   frames(batch: FrameBatch, channel: number): Promise<void> {
     return this.#inTurn(async () => {
       await this.#pipeline.frames(batch, channel);
+      this.#servedMs = performance.now();
       if (this.#pipeline.counts.rows > 0) this.#firstFrame();
     });
   }
@@ -203,7 +212,8 @@ export class Unit {
 
   async close(): Promise<void> {
     clearInterval(this.#timer);
-    await this.#working;
+    // A full store holds the path back, and only its end lets go of it.
+    await Promise.race([this.#working, sleep(CLOSE_MS, undefined, { ref: false })]);
     await this.store.close();
   }
 
@@ -228,10 +238,14 @@ export class Unit {
   }
 
   async #tick(): Promise<void> {
+    // Looks that pile up behind a slow disk would hold back the frames that came meanwhile.
+    if (this.#ticking) return;
+    this.#ticking = true;
     try {
       await this.#inTurn(async () => {
         const bootNs = this.#clock.bootNs();
-        if (this.#live && bootNs > 0n) await this.#pipeline.idle(Number(bootNs));
+        const silent = performance.now() - this.#servedMs > IDLE_LAG_MS;
+        if (this.#live && bootNs > 0n && silent) await this.#pipeline.idle(Number(bootNs) - IDLE_LAG_MS * 1e6);
         const minute = Math.floor(Number(bootNs / NS_PER_MS) / DENIAL_LEAF_MS);
         if (minute !== this.#denialMinute) {
           this.#denialMinute = minute;
@@ -241,8 +255,12 @@ export class Unit {
         await this.#keeper.tick();
       });
     } catch (error) {
+      // Nothing is lost by it, and the next look finds the disk as it is then.
+      if (error instanceof TollgateError && error.code === 'TG_STORE_FULL') return;
       clearInterval(this.#timer);
       this.#fail(error);
+    } finally {
+      this.#ticking = false;
     }
   }
 
