@@ -1,4 +1,5 @@
 import { readFile } from 'node:fs/promises';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { type FrameSource, TollgateError } from '#contracts';
 import type { Plan } from '#policies';
 import { ackVerifier } from './acks.ts';
@@ -101,16 +102,38 @@ export class Service {
   /** SIGTERM: commits what is open, sends what fits into `STOP_MS`, and stops. Nothing committed is lost. */
   async stop(): Promise<void> {
     const startMs = performance.now();
-    await this.#closeSources();
-    await this.unit.finish();
-    await this.uplink?.flush(Math.max(0, STOP_MS - (performance.now() - startMs)));
-    await this.end();
+    const finish = async () => {
+      await this.#closeSources();
+      await this.unit.finish();
+      await this.uplink?.flush(Math.max(0, STOP_MS - (performance.now() - startMs)));
+    };
+    const finished = finish();
+    try {
+      await Promise.race([finished, this.#withoutRoom(finished)]);
+    } finally {
+      await this.end();
+    }
   }
 
   /** Says goodbye and closes the store. */
   async end(): Promise<void> {
     await this.uplink?.close();
     await this.unit.close();
+  }
+
+  /** Rejects where the store takes nothing: it holds the sources back, and stopping does not wait for a disk. */
+  async #withoutRoom(finished: Promise<void>): Promise<void> {
+    let open = true;
+    const closed = () => {
+      open = false;
+    };
+    finished.then(closed, closed);
+    for (;;) {
+      await sleep(STOP_MS);
+      const { fault } = open ? await this.unit.store.stats() : { fault: null };
+      if (!open) return;
+      if (fault !== null) throw new TollgateError(fault, 'the store had no room for what was open at the end');
+    }
   }
 
   async #closeSources(): Promise<void> {
