@@ -5,6 +5,7 @@ import { join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { loadDatabase } from '#dbc';
+import { startBroker } from '#sim/broker';
 
 // End to end as processes: frames a second of `tollgate replay`, memory of `tollgate run` in traffic, time from the start of the
 // process to its first decoded frame, each beside a bare `node -e 0` of the same run.
@@ -27,6 +28,7 @@ export async function run(args: string[]): Promise<object> {
   const { values } = parseArgs({ args, options: { log: { type: 'string' }, dbc: { type: 'string' } } });
   const folder = mkdtempSync(join(tmpdir(), 'tollgate-bench-'));
   const built = join(folder, 'tollgate.mjs');
+  const broker = await startBroker();
   try {
     build(built);
     const { log, dbc } = input(values, folder);
@@ -36,7 +38,7 @@ export async function run(args: string[]): Promise<object> {
     const bareMs = median(Array.from({ length: ROUNDS }, () => timed([process.execPath, '-e', '0'])));
     enroll(folder);
     const starts: number[] = [];
-    for (let i = 0; i < ROUNDS; i++) starts.push(await firstFrameMs(built, folder, log, dbc));
+    for (let i = 0; i < ROUNDS; i++) starts.push(await firstFrameMs(built, folder, log, dbc, broker.url));
     const startMs = median(starts);
     return {
       endToEnd: {
@@ -50,9 +52,10 @@ export async function run(args: string[]): Promise<object> {
         firstDecodedFrameMs: Math.round(startMs),
         ratioToBareNode: round(startMs / bareMs),
       },
-      traffic: await traffic(built, folder, log, dbc),
+      traffic: await traffic(built, folder, log, dbc, broker.url),
     };
   } finally {
+    await broker.close();
     rmSync(folder, { recursive: true, force: true });
   }
 }
@@ -135,7 +138,7 @@ function enroll(folder: string): void {
   if (child.status !== 0) throw new Error(`enroll failed: ${child.stderr}`);
 }
 
-function agent(built: string, folder: string, log: string, dbc: string): ChildProcess {
+function agent(built: string, folder: string, log: string, dbc: string, broker: string): ChildProcess {
   const source = { name: 'can0', type: 'candump', path: log, dbc, realtime: true };
   const state = mkdtempSync(join(folder, 'state-'));
   const config = {
@@ -144,6 +147,7 @@ function agent(built: string, folder: string, log: string, dbc: string): ChildPr
     sources: [source],
     context: { ignition: 'assume-on' },
     documents: { campaigns: [join(folder, 'campaign.yaml')], agreements: [join(folder, 'agreement.json')] },
+    uplink: { url: broker, protocol: 4, tenant: 'bench' },
   };
   const file = join(folder, 'tollgate.yaml');
   writeFileSync(file, JSON.stringify(config));
@@ -151,9 +155,9 @@ function agent(built: string, folder: string, log: string, dbc: string): ChildPr
 }
 
 /** Start of the process to its first decoded frame, by the agent's own clock and ours around it. */
-async function firstFrameMs(built: string, folder: string, log: string, dbc: string): Promise<number> {
+async function firstFrameMs(built: string, folder: string, log: string, dbc: string, broker: string): Promise<number> {
   const startMs = performance.now();
-  const child = agent(built, folder, log, dbc);
+  const child = agent(built, folder, log, dbc, broker);
   await new Promise<void>((done, fail) => {
     child.stderr!.on('data', (chunk: Buffer) => {
       if (chunk.toString().includes('first-frame')) done();
@@ -167,9 +171,9 @@ async function firstFrameMs(built: string, folder: string, log: string, dbc: str
   return ms;
 }
 
-/** Memory while the log plays in real time. */
-async function traffic(built: string, folder: string, log: string, dbc: string): Promise<object> {
-  const child = agent(built, folder, log, dbc);
+/** Memory while the log plays in real time, everything leaves and a broker takes it. */
+async function traffic(built: string, folder: string, log: string, dbc: string, broker: string): Promise<object> {
+  const child = agent(built, folder, log, dbc, broker);
   child.stderr!.resume();
   const rss: number[] = [];
   const dirty: number[] = [];
