@@ -1,7 +1,7 @@
 import type { Database, Finding, Message, Signal } from './model.ts';
 
 /** Beyond this many signals in one message the pairs are too many to look at. */
-const MOST_SIGNALS = 4096;
+const MOST_SIGNALS = 2048;
 
 /** What is wrong with the bits of a database: signals that do not fit, that overlap, that nothing can decode. */
 export function checkDatabase(database: Database, columnOf: (item: Message | Signal) => number = () => 1): Finding[] {
@@ -43,14 +43,11 @@ interface Bits {
   readonly firstByte: number;
   /** A mask a byte, from `firstByte`. */
   readonly masks: readonly number[];
-  readonly conditions: readonly Condition[];
+  readonly conditions: Conditions;
 }
 
-/** The multiplexer must hold one of these values. */
-interface Condition {
-  readonly multiplexer: string;
-  readonly ranges: Signal['multiplexRanges'];
-}
+/** By multiplexer: the values of which it must hold one. */
+type Conditions = ReadonlyMap<string, Signal['multiplexRanges']>;
 
 function bitsOf(signal: Signal, byName: ReadonlyMap<string, Signal>): Bits {
   const { start, length, byteOrder } = signal;
@@ -89,16 +86,15 @@ function overlaps(message: Message, columnOf: (item: Message | Signal) => number
   for (const signal of message.signals) {
     if (signal.length < 1 || signal.length > 64) continue;
     const bits = bitsOf(signal, byName);
-    const others = seen.filter((other) => share(bits, other) && !exclusive(bits, other));
+    const other = seen.find((one) => share(bits, one) && !exclusive(bits, one))?.signal;
     seen.push(bits);
-    if (others.length === 0) continue;
-    const more = others.length > 1 ? ` (and with ${others.length - 1} more)` : '';
+    if (other === undefined) continue;
     found.push({
       severity: 'error',
       code: 'TG_DBC_OVERLAP',
       line: signal.line,
       column: columnOf(signal),
-      message: `signal ${signal.name} of ${message.name} shares bits with ${others[0]!.signal.name} of line ${others[0]!.signal.line}${more}`,
+      message: `signal ${signal.name} of ${message.name} shares bits with ${other.name} of line ${other.line}`,
       fix: 'Correct a start bit, a length or a multiplexer; both are decoded as written.',
     });
   }
@@ -107,17 +103,16 @@ function overlaps(message: Message, columnOf: (item: Message | Signal) => number
 
 /** Never in one frame: somewhere up their branches one multiplexer would need two values. */
 function exclusive(a: Bits, b: Bits): boolean {
-  return b.conditions.some(({ multiplexer, ranges }) =>
-    a.conditions.some(
-      (other) =>
-        other.multiplexer === multiplexer &&
-        ranges.every((one) => other.ranges.every((two) => one.high < two.low || two.high < one.low)),
-    ),
-  );
+  for (const [multiplexer, ranges] of a.conditions) {
+    const others = b.conditions.get(multiplexer);
+    if (others === undefined) continue;
+    if (ranges.every((one) => others.every((two) => one.high < two.low || two.high < one.low))) return true;
+  }
+  return false;
 }
 
-function conditionsOf(signal: Signal, byName: ReadonlyMap<string, Signal>): Condition[] {
-  const conditions: Condition[] = [];
+function conditionsOf(signal: Signal, byName: ReadonlyMap<string, Signal>): Conditions {
+  const conditions = new Map<string, Signal['multiplexRanges']>();
   const seen = new Set<string>();
   for (
     let one: Signal | undefined = signal;
@@ -125,7 +120,7 @@ function conditionsOf(signal: Signal, byName: ReadonlyMap<string, Signal>): Cond
     one = byName.get(one.multiplexer)
   ) {
     seen.add(one.name);
-    conditions.push({ multiplexer: one.multiplexer, ranges: one.multiplexRanges });
+    conditions.set(one.multiplexer, one.multiplexRanges);
   }
   return conditions;
 }

@@ -27,6 +27,8 @@ const WORD = /[\w\u0080-\uffff]+/y;
 const STATEMENT_LINE =
   /\n[ \t]*(?:BO_ +\d+ +\w+ *:|SG_ +\w+ .*\||CM_ +(?:BO_|SG_|BU_|EV_|")|BA_(?:DEF_|DEF_DEF_)? +(?:"|\w+_ ")|VAL_ +\d+ +\w+ )/;
 const AFTER_STRING = /[\s;,]/;
+/** Suspicious strings are read twice; so many times the length of the text at most, whatever the text is made of. */
+const MOST_READS = 8;
 
 /** Splits DBC text; strings may run over lines. */
 export function tokens(text: string): Token[] {
@@ -37,6 +39,7 @@ export function tokens(text: string): Token[] {
   let first = true;
   /** Once a string has no end, no later one has: without this a file of quotes would take quadratic time. */
   let closes = true;
+  let suspicious = 0;
   const take = (pattern: RegExp): string | null => {
     pattern.lastIndex = at;
     return pattern.exec(text)?.[0] ?? null;
@@ -68,8 +71,15 @@ export function tokens(text: string): Token[] {
       const start = at;
       const value: StringRead | null = closes ? stringAt(text, at) : null;
       closes &&= value !== null;
-      if (value === null || swallows(text, start, value.length)) {
+      if (value === null) {
         push('junk', '"', 1);
+        continue;
+      }
+      if (suspicious < MOST_READS * text.length && swallows(text, start, value.length)) {
+        suspicious += value.length;
+        push('junk', '"', 1);
+        const end = text.indexOf('\n', at);
+        at = end < 0 ? text.length : end;
         continue;
       }
       push('string', value.text, value.length);

@@ -52,6 +52,7 @@ export function checkReferences(raw: Statements): void {
 /** Finds attributes that nothing defines, of another object, or with a value that their type does not have. */
 export function checkAttributes(raw: Statements, definitions: readonly AttributeDefinition[]): void {
   const byName = new Map(definitions.map((definition) => [definition.name, definition]));
+  const owned = new Set(definitions.map(({ name, object }) => `${object} ${name}`));
   const find = (token: { line: number; column: number }, message: string, severity: Finding['severity']) => {
     const fix = 'Correct the value or its BA_DEF_; it was kept as it stands.';
     raw.findings.push({ severity, code: 'TG_DBC_ATTRIBUTE', line: token.line, column: token.column, message, fix });
@@ -70,8 +71,7 @@ export function checkAttributes(raw: Statements, definitions: readonly Attribute
       find(token, `expected a BA_DEF_ for "${name}", found none`, 'error');
       continue;
     }
-    const owned = definitions.some((one) => one.name === name && one.object === relation);
-    if (!owned) {
+    if (!owned.has(`${relation} ${name}`)) {
       const wanted = definition.object === '' ? 'the network' : definition.object;
       find(
         token,

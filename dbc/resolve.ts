@@ -18,6 +18,8 @@ import { checkAttributes, checkReferences } from './references.ts';
 const INDEPENDENT_SIGNALS = 'VECTOR__INDEPENDENT_SIG_MSG';
 export const NOBODY = 'Vector__XXX';
 const CLASSIC_BYTES = 8;
+/** Levels of multiplexers. */
+const DEEPEST = 64;
 export const LONG_NAMES = {
   message: 'SystemMessageLongSymbol',
   signal: 'SystemSignalLongSymbol',
@@ -84,6 +86,8 @@ class Resolver {
   readonly #labels: ReturnType<typeof lastOf<Statements['labels'][number]>>;
   readonly #valueTypes: ReturnType<typeof lastOf<Statements['valueTypes'][number]>>;
   readonly #links: ReturnType<typeof lastOf<Statements['multiplexers'][number]>>;
+  readonly #senders: ReadonlyMap<number, readonly string[]>;
+  readonly #groups: ReadonlyMap<number, Statements['groups']>;
   readonly #definitions: readonly AttributeDefinition[];
   readonly #longNodes = new Map<string, string>();
   /** Whom the statements about an id mean, where several messages have it. */
@@ -96,6 +100,10 @@ class Resolver {
     this.#labels = lastOf(raw.labels);
     this.#valueTypes = lastOf(raw.valueTypes);
     this.#links = lastOf(raw.multiplexers);
+    const idOf = ({ id }: { readonly id: number }) => idWordOf(id);
+    const senders = [...Map.groupBy(raw.senders, idOf)];
+    this.#senders = new Map(senders.map(([id, all]) => [id, all.flatMap(({ nodes }) => nodes)]));
+    this.#groups = Map.groupBy(raw.groups, idOf);
     this.#definitions = definitionsOf(raw);
     for (const { name, owner, value } of raw.attributes) {
       const key = ownerKey(owner);
@@ -217,11 +225,10 @@ class Resolver {
   #message(raw: RawMessage): Message {
     const { id, extended } = this.#id(raw);
     const isMeant = this.#meant.get(idWordOf(raw.id)) === raw;
-    const isOwn = (one: { readonly id: number }) => isMeant && idWordOf(one.id) === idWordOf(raw.id);
     const key = isMeant ? `BO_ ${idWordOf(raw.id)}` : NOTHING;
     const attributes = this.#attributesOf(key);
-    const format = this.#frameFormat(attributes);
-    const more = this.#raw.senders.filter(isOwn).flatMap(({ nodes }) => nodes);
+    const format = this.#enumText('VFrameFormat', attributes);
+    const more = (isMeant ? this.#senders.get(idWordOf(raw.id)) : undefined) ?? [];
     const { signals, longNames } = this.#signals(raw, isMeant);
     const message: Message = {
       ...longName(raw.name, attributes, LONG_NAMES.message),
@@ -231,7 +238,7 @@ class Resolver {
       length: raw.length,
       senders: this.#nodeNames([raw.sender, ...more]),
       signals,
-      groups: this.#raw.groups.filter(isOwn).map(
+      groups: ((isMeant ? this.#groups.get(idWordOf(raw.id)) : undefined) ?? []).map(
         ({ name, repetitions, signals: members }): SignalGroup => ({
           name,
           repetitions,
@@ -240,16 +247,17 @@ class Resolver {
       ),
       comment: this.#comments.get(key) ?? '',
       attributes,
-      j1939: format === 'J1939PG' || (format === '' && this.#isJ1939Network() && extended),
+      j1939: this.#isJ1939(attributes, format, extended),
       line: raw.token.line,
     };
     this.columns.set(message, raw.token.column);
     return message;
   }
 
-  #isJ1939Network(): boolean {
-    const protocol = this.#attributesOf('').get('ProtocolType') ?? this.#default('ProtocolType');
-    return protocol === 'J1939';
+  /** What the message says of itself counts more than what the network says of all. */
+  #isJ1939(attributes: Attributes, format: string, extended: boolean): boolean {
+    if (format === 'J1939PG' || attributes.has('VFrameFormat') || !extended) return format === 'J1939PG';
+    return this.#enumText('ProtocolType', this.#attributesOf('')) === 'J1939';
   }
 
   #id({ id: written, name, token }: RawMessage): { id: number; extended: boolean } {
@@ -270,11 +278,11 @@ class Resolver {
     return this.#definitions.find((one) => one.name === name)?.standard ?? undefined;
   }
 
-  /** The name that the enumeration of `VFrameFormat` gives to the value, or to the default. */
-  #frameFormat(attributes: Attributes): string {
-    const value = attributes.get('VFrameFormat') ?? this.#default('VFrameFormat') ?? '';
+  /** The text of an attribute, or of its default; a number is an index into its enumeration. */
+  #enumText(name: string, attributes: Attributes): string {
+    const value = attributes.get(name) ?? this.#default(name) ?? '';
     if (typeof value === 'string') return value;
-    return this.#definitions.find(({ name }) => name === 'VFrameFormat')?.values[value] ?? '';
+    return this.#definitions.find((definition) => definition.name === name)?.values[value] ?? '';
   }
 
   #signals(raw: RawMessage, isMeant: boolean): { signals: Signal[]; longNames: ReadonlyMap<string, string> } {
@@ -384,12 +392,15 @@ class Resolver {
     );
   }
 
+  /** A multiplexer that depends on itself, or on more others than any frame has, depends on nothing. */
   #breakCycle(signal: RawSignal, links: Map<string, Link>): void {
     const seen = new Set<string>([signal.name]);
     for (let link = links.get(signal.name); link !== undefined; link = links.get(link.parent)) {
-      if (link.parent === signal.name) {
+      const isCycle = link.parent === signal.name;
+      if (isCycle || seen.size > DEEPEST) {
         links.delete(signal.name);
-        const text = `the multiplexer of ${signal.name} depends on ${signal.name} itself`;
+        const what = isCycle ? `${signal.name} itself` : `more than ${DEEPEST} others`;
+        const text = `the multiplexer of ${signal.name} depends on ${what}`;
         this.#find(
           'TG_DBC_MULTIPLEX',
           'error',

@@ -12,20 +12,19 @@ export const HEADER_SECTIONS: Readonly<Record<string, Section>> = {
   NS_: (cursor, _, out) => {
     cursor.accept(':');
     let isTold = false;
-    while (cursor.peek.kind === 'word' && isSymbol(cursor)) {
+    for (let left = symbolsOfLine(cursor); left > 0; left = left > 1 ? left - 1 : symbolsOfLine(cursor)) {
       const token = cursor.next();
       out.newSymbols.push(token.text);
-      if (token.first && token.column > 1) continue;
-      if (!isTold) {
-        cursor.find(
-          'TG_DBC_SYNTAX',
-          token,
-          `expected an indented line for each keyword of NS_, found "${token.text}" ${token.first ? 'at its begin' : 'beside another'}`,
-          'Put each on a line of its own that begins with a tab.',
-          'warning',
-        );
-      }
+      if (isTold || (token.first && token.column > 1)) continue;
       isTold = true;
+      const where = token.first ? 'at its begin' : 'beside another';
+      cursor.find(
+        'TG_DBC_SYNTAX',
+        token,
+        `expected an indented line for each keyword of NS_, found "${token.text}" ${where}`,
+        'Put each on a line of its own that begins with a tab.',
+        'warning',
+      );
     }
   },
 
@@ -46,12 +45,13 @@ export const HEADER_SECTIONS: Readonly<Record<string, Section>> = {
   },
 };
 
-/** A word of the block: one that ends its line, or stands on a line of keywords only. */
-function isSymbol(cursor: Cursor): boolean {
-  if (cursor.afterPeek.first) return true;
+/** How many symbols stand up to the end of the line: one word of any kind, or keywords only; 0 where it is a statement. */
+function symbolsOfLine(cursor: Cursor): number {
+  if (cursor.peek.kind !== 'word') return 0;
+  if (cursor.afterPeek.first) return 1;
   for (let more = 0; ; more++) {
     const token = cursor.ahead(more);
-    if (more > 0 && token.first) return true;
-    if (token.kind !== 'word' || !KEYWORDS.has(token.text)) return false;
+    if (more > 0 && token.first) return more;
+    if (token.kind !== 'word' || !KEYWORDS.has(token.text)) return 0;
   }
 }

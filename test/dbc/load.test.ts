@@ -73,6 +73,19 @@ describe('a database that uses the whole language', () => {
     expect([far!.id, far!.extended, far!.fd, far!.j1939]).toEqual([2566848766 - 2 ** 31, true, true, true]);
   });
 
+  it('takes J1939 from the network where a message says nothing of itself', () => {
+    const network = WHOLE.replace('BA_ "VFrameFormat" BO_ 2566848766 3;', 'BA_ "ProtocolType" "J1939";').replace(
+      'BA_DEF_ "BusType"',
+      'BA_DEF_ "ProtocolType" STRING ;\nBA_DEF_ "BusType"',
+    );
+    expect(load(network).database.messages.map(({ name, j1939 }) => [name, j1939])).toEqual([
+      ['Engine', false],
+      ['Far', true],
+      ['Cells', false],
+      ['Plain', false],
+    ]);
+  });
+
   it('links multiplexers: one level by marks, more levels and ranges by SG_MUL_VAL_', () => {
     const branches = [...cells!.signals, ...plain!.signals].map(
       ({ name, isMultiplexer, multiplexer, multiplexRanges }) =>
