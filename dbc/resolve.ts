@@ -254,9 +254,10 @@ class Resolver {
     return message;
   }
 
-  /** What the message says of itself counts more than what the network says of all. */
+  /** J1939 needs 29 bits. What a message says of itself counts more than what the network says of all. */
   #isJ1939(attributes: Attributes, format: string, extended: boolean): boolean {
-    if (format === 'J1939PG' || attributes.has('VFrameFormat') || !extended) return format === 'J1939PG';
+    if (!extended) return false;
+    if (format === 'J1939PG' || attributes.has('VFrameFormat')) return format === 'J1939PG';
     return this.#enumText('ProtocolType', this.#attributesOf('')) === 'J1939';
   }
 
