@@ -27,4 +27,5 @@ export { loadOverlay, type OverlayEntry, type OverlayTransform, type OverlayValu
 export { mappingOfOverlay } from './overlay/mapping.ts';
 export type { Encoding } from './text.ts';
 export { databaseTypes } from './types.ts';
+export { loadVss, missingPaths, type VssLeaf, type VssTree } from './vss.ts';
 export { writeDatabase } from './write.ts';
