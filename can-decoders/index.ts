@@ -4,6 +4,20 @@ export { createDecoder, type Decoder, type DecoderInput, type Rows } from './dec
 export type { DecoderForm } from './emit/memory.ts';
 export { createEncoder, type EncodedFrame, type EncodeOptions, type Encoder } from './encode.ts';
 export { createInterpreter } from './interpret.ts';
+export { MessageBatch, type MessageBatchOptions } from './isotp/batch.ts';
+export { fixedLinks, type IsoTpLink, obdLinks } from './isotp/links.ts';
+export { type IsoTpCounters, type IsoTpHandler, IsoTpListener, type IsoTpOptions } from './isotp/listener.ts';
+export { destinationOf, GLOBAL_ADDRESS, isPdu2, matchKey, NULL_ADDRESS, pgnOf, sourceOf } from './j1939/id.ts';
+export { PgnMatcher, type PgnMatcherOptions } from './j1939/match.ts';
+export { type SpnStatus, spnStatus } from './j1939/status.ts';
+export {
+  type J1939MessageHandler,
+  J1939Transport,
+  type J1939TransportCounters,
+  type J1939TransportOptions,
+  LARGEST_MESSAGE_BYTES,
+  TRANSPORT_TIMEOUTS_MS,
+} from './j1939/transport.ts';
 export {
   type CellLayout,
   type MessageLayout,
@@ -11,6 +25,17 @@ export {
   ROW_HEADER_BYTES,
   type RowLayout,
 } from './layout.ts';
+export {
+  type NegativeHandler,
+  ObdAnswers,
+  type ObdCounters,
+  type ObdHandler,
+  type ObdOptions,
+  RESPONSE_PENDING,
+  SERVICE_CURRENT_DATA,
+  SERVICE_READ_DATA,
+  SERVICE_VEHICLE_INFORMATION,
+} from './obd/answers.ts';
 export { overlaps } from './overlap.ts';
 export type { EncodeValue } from './raw.ts';
 export { exact, idWord, labelOf, physical, rawBigInt, signalInfo, signalInfos } from './signals.ts';

@@ -44,4 +44,9 @@ export const DECODER_ERRORS = {
     cause: 'A compressed log holds more bytes than the cap allows.',
     remedy: 'Check that it is the log it should be, then raise the cap or unpack it first.',
   },
+  TG_TRANSPORT_LINK: {
+    cause:
+      'Two links of a transport have the same id (and address byte), or a link of extended addressing has no address.',
+    remedy: 'Give each direction between two nodes one link, with its address byte where addressing is extended.',
+  },
 } as const satisfies Record<`TG_${string}`, ErrorEntry>;

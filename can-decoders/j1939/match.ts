@@ -1,0 +1,82 @@
+import {
+  CAN_EFF_FLAG,
+  CAN_EFF_MASK,
+  CAN_ERR_FLAG,
+  CAN_RTR_FLAG,
+  type FrameBatch,
+  OFFSET_CHANNEL,
+  OFFSET_ID,
+} from '#contracts';
+import type { Database } from '#dbc/model';
+import { matchKey, NULL_ADDRESS, sourceOf } from './id.ts';
+
+export interface PgnMatcherOptions {
+  /** Match every 29-bit message by PGN, for databases that do not say that they are J1939. Default: false. */
+  readonly every?: boolean;
+}
+
+const FLAGS = CAN_EFF_FLAG | CAN_RTR_FLAG | CAN_ERR_FLAG | 0;
+const DATA_FRAME = CAN_EFF_FLAG | 0;
+
+/**
+ * Finds the message of a database by the parameter group of a frame, so that decoders, which know a message by its
+ * whole id, need not know J1939. Of several messages of one group the one with the frame's source counts, then one that
+ * names no source (address 0xFE), then the first of the file.
+ */
+export class PgnMatcher {
+  /** Group → id word. */
+  readonly #byGroup = new Map<number, number>();
+  /** Group and source → id word; 26 bits, so that a look-up makes no number object. */
+  readonly #bySource = new Map<number, number>();
+  /** 29-bit ids that the database has and that are not matched by group: they mean themselves. */
+  readonly #exact = new Set<number>();
+
+  constructor(database: Database, { every = false }: PgnMatcherOptions = {}) {
+    for (const { id, extended, j1939 } of database.messages) {
+      if (!extended) continue;
+      if (!j1939 && !every) {
+        this.#exact.add(id);
+        continue;
+      }
+      const group = matchKey(id);
+      const source = sourceOf(id);
+      if (!this.#byGroup.has(group) || (source === NULL_ADDRESS && !this.#bySource.has(keyOf(group, source)))) {
+        this.#byGroup.set(group, id);
+      }
+      if (!this.#bySource.has(keyOf(group, source))) this.#bySource.set(keyOf(group, source), id);
+    }
+  }
+
+  /** Id (29 bits, no flag) of the message for this group and source, or -1 where the database has none. */
+  idOf(pgn: number, source: number): number {
+    return this.#bySource.get(keyOf(pgn, source)) ?? this.#byGroup.get(pgn) ?? -1;
+  }
+
+  /**
+   * Gives each data frame with a 29-bit id the id of its message in the database, in place: the caller owns the batch.
+   * Other frames stay as they are. Allocates nothing per frame.
+   *
+   * @param channel only frames of this source; null (default) where the batch has one source
+   * @returns frames that found their message by group
+   */
+  rewrite({ bytes, slotBytes, count }: FrameBatch, channel: number | null = null): number {
+    const view = new DataView(bytes.buffer, bytes.byteOffset, count * slotBytes);
+    let found = 0;
+    for (let slot = 0; slot < count * slotBytes; slot += slotBytes) {
+      const word = view.getInt32(slot + OFFSET_ID, true);
+      if ((word & FLAGS) !== DATA_FRAME) continue;
+      if (channel !== null && bytes[slot + OFFSET_CHANNEL] !== channel) continue;
+      const id = word & CAN_EFF_MASK;
+      if (this.#exact.has(id)) continue;
+      const known = this.idOf(matchKey(id), sourceOf(id));
+      if (known === -1) continue;
+      found++;
+      view.setInt32(slot + OFFSET_ID, known | DATA_FRAME, true);
+    }
+    return found;
+  }
+}
+
+function keyOf(group: number, source: number): number {
+  return (group << 8) | source;
+}
