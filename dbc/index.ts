@@ -25,6 +25,7 @@ export type {
 export { type Expression, parseExpression } from './overlay/expression.ts';
 export { loadOverlay, type OverlayEntry, type OverlayTransform, type OverlayValue } from './overlay/load.ts';
 export { mappingOfOverlay } from './overlay/mapping.ts';
+export { LEAST_CONFIDENCE, type Proposal, proposalText, proposeMapping, SURE_CONFIDENCE } from './propose.ts';
 export type { Encoding } from './text.ts';
 export { databaseTypes } from './types.ts';
 export { loadVss, missingPaths, type VssLeaf, type VssTree } from './vss.ts';
