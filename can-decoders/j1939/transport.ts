@@ -203,7 +203,7 @@ export class J1939Transport {
       // Answers come from the destination of the message.
       const session = this.#find(destination, source);
       if (session === null || session.pgn !== pgn) this.counters.stray++;
-      else if (!session.isDone) this.#clearToSend(session, bytes[at + 1]!, bytes[at + 2]!);
+      else this.#clearToSend(session, bytes[at + 1]!, bytes[at + 2]!);
     } else if (control === CONTROL_END_OF_MESSAGE) {
       const session = this.#find(destination, source);
       if (session === null || session.pgn !== pgn) this.counters.stray++;

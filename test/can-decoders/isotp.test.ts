@@ -88,7 +88,7 @@ describe('a single frame', () => {
     ['a length beyond its end', '05 41 0d 32'],
     ['no bytes', ''],
     ['a long form in 8 bytes', '00 05 41 0d 32 00 00 00'],
-    ['a short length in 12 bytes', '07 41 0d 32 00 00 00 00 00 00 00 00'],
+    ['a short length in 12 bytes', '03 03 0d 32 00 00 00 00 00 00 00 00'],
     ['a long length beyond its end', '00 0b 41 0d 32 00 00 00 00 00 00 00'],
   ])('with %s is malformed', (_, frame) => {
     const { received, counters } = listen([frame]);
@@ -131,6 +131,11 @@ describe('a message of several frames', () => {
     const { received, counters } = listen([FRAMES[0]!, FRAMES[1]!, '02 41 0d', ...FRAMES]);
     expect(received.map(({ payload }) => payload.length)).toEqual([2, 20]);
     expect(counters).toMatchObject({ replaced: 1, complete: 2 });
+  });
+
+  it('is read up to the length of its first frame where later ones are longer', () => {
+    const longer = FRAMES.slice(1).map((text) => `${text} ee ee ee ee`);
+    expect(listen([FRAMES[0]!, ...longer]).received[0]!.payload).toEqual(hex(VIN));
   });
 
   it('in a first frame that a single frame would hold is malformed', () => {
@@ -180,6 +185,11 @@ describe('flow control', () => {
   it('of a message that is not open, or not of the standard, is counted', () => {
     expect(listen([flow(0, 0)]).counters).toMatchObject({ stray: 1 });
     expect(listen([...start, flow(3, 1)]).counters).toMatchObject({ malformed: 1 });
+    const short = { ...flow(2, 1), data: [0x32, 0] };
+    expect(listen([...start, short, ...framesOf(rest, ANSWER, 10)]).counters).toMatchObject({
+      malformed: 1,
+      complete: 1,
+    });
   });
 
   it('has its own id: the same frame from the sender changes nothing', () => {

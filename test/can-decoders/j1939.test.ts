@@ -107,6 +107,7 @@ describe('the id of a parameter group', () => {
   it('keeps the data page and the extended data page', () => {
     expect(pgnOf(0x19fef100)).toBe(0x1fef1);
     expect(pgnOf(0x1afef100)).toBe(0x2fef1);
+    expect(pgnOf(0x1aef3305)).toBe(0x2ef00);
   });
 
   it('is the same for every priority, source and (PDU1) destination', () => {
@@ -283,6 +284,50 @@ describe('a connection', () => {
     );
     expect(received).toEqual([]);
     expect(counters).toMatchObject({ aborted: 1, stray: 4 });
+  });
+
+  it('lives as long as the receiver asks again, and longer than its message', () => {
+    const again = [clear(1, 1), packets[0]!];
+    const { received, counters } = listen([
+      ...steadily([request, clear(5, 1), ...packets]),
+      ...again.map((one, i) => frame(one, 1300 + i * 1200)),
+      ...again.map((one, i) => frame(one, 3700 + i * 1200)),
+      frame(acknowledged, 6100),
+    ]);
+    expect(received).toHaveLength(1);
+    expect(counters).toMatchObject({ complete: 1, duplicate: 2, stray: 0, timeout: 0 });
+  });
+
+  it('is prolonged by a packet that comes again', () => {
+    const frames = [frame(request), frame(clear(5, 1), 1), frame(packets[0]!, 2), frame(packets[0]!, 702)];
+    const { counters } = listen([...frames, ...steadily(packets.slice(1), 1402)]);
+    expect(counters).toMatchObject({ complete: 1, duplicate: 1, timeout: 0 });
+  });
+
+  it('that only waits for its acknowledgement makes room for another', () => {
+    const next = [bam(CLUSTER, 9, DM1), ...data(CLUSTER, ALL, bytes(9))];
+    const { received, counters } = listen(steadily([request, clear(5, 1), ...packets, ...next]), { sessions: 1 });
+    expect(received).toHaveLength(2);
+    expect(counters).toMatchObject({ complete: 2, noRoom: 0 });
+  });
+
+  it('is not changed by a clear-to-send beyond its end', () => {
+    const { counters } = listen(steadily([request, clear(5, 2), clear(1, 0), clear(5, 1), ...packets]));
+    expect(counters).toMatchObject({ malformed: 2, complete: 1 });
+  });
+
+  it('lies on data page 0 only, in frames of 8 bytes only', () => {
+    const onPage = (page: number) =>
+      steadily([request, ...packets]).map((one) => ({ ...one, id: (one.id | (page << 24)) >>> 0 }));
+    for (const page of [1, 2]) {
+      const { received, counters } = listen(onPage(page));
+      expect(received).toEqual([]);
+      expect(counters).toMatchObject({ stray: 0, malformed: 0 });
+    }
+    const short = { ...packets[4]!, data: packets[4]!.data.slice(0, 3) };
+    const { received, counters } = listen(steadily([request, ...packets.slice(0, 4), short]));
+    expect(received).toEqual([]);
+    expect(counters).toMatchObject({ malformed: 1 });
   });
 
   it('goes on when an abort names another group', () => {

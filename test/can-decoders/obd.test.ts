@@ -95,6 +95,7 @@ describe('what is no answer', () => {
       '7f 22 31',
       '7f 22 78',
       '7f 22',
+      '7f 22 31 00',
       '01 0c',
       '43 01 01 00',
       '41',
@@ -105,7 +106,7 @@ describe('what is no answer', () => {
       [0x22, 0x31],
       [0x22, RESPONSE_PENDING],
     ]);
-    expect(counters).toEqual({ parameters: 0, negative: 1, pending: 1, unsplit: 0, other: 2, malformed: 3 });
+    expect(counters).toEqual({ parameters: 0, negative: 1, pending: 1, unsplit: 0, other: 2, malformed: 4 });
   });
 
   it('never throws, and what is handed over is never longer than what came', () => {
