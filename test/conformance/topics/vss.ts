@@ -60,14 +60,15 @@ export async function run(dir: string): Promise<TopicResult> {
   const folder = join(dir, 'vss');
   const files = readdirSync(folder).sort();
   const [paths, entries, transforms] = [new Score(), new Score(), new Score()];
-  const gone: string[] = [];
+  // What is right and worth knowing all the same: paths that are gone, entries that are refused.
+  const notes: string[] = [];
   const treeFile = files.find((name) => /^vss_release_.*\.json$/.test(name))!;
   const treeText = readFileSync(join(folder, treeFile), 'utf8');
   for (const file of files.filter((name) => /^dbc-mapping-.*\.json$/.test(name))) {
     const text = readFileSync(join(folder, file), 'utf8');
     const leaves: readonly Leaf[] = JSON.parse(text).entries;
-    comparePaths(leaves, treeText, treeFile, paths, gone);
-    compareEntries(leaves, text, file, entries, transforms);
+    comparePaths(leaves, treeText, treeFile, paths, notes);
+    compareEntries(leaves, text, file, entries, transforms, notes);
   }
   const scores = [paths, entries, transforms];
   const sum = (of: (score: Score) => number) => scores.reduce((total, score) => total + of(score), 0);
@@ -77,12 +78,18 @@ export async function run(dir: string): Promise<TopicResult> {
     passed: sum(({ passed }) => passed),
     failed: sum(({ all, passed }) => all - passed),
     skipped: 0,
-    problems: [...scores.flatMap(({ problems }) => problems), ...gone],
+    problems: [...scores.flatMap(({ problems }) => problems), ...notes],
   };
 }
 
 /** Right is a path that is a leaf and taken as one, or is none and named as gone. */
-function comparePaths(leaves: readonly Leaf[], treeText: string, treeFile: string, score: Score, gone: string[]): void {
+function comparePaths(
+  leaves: readonly Leaf[],
+  treeText: string,
+  treeFile: string,
+  score: Score,
+  notes: string[],
+): void {
   const root: unknown = JSON.parse(treeText);
   const missing = new Map(
     missingPaths(
@@ -96,7 +103,7 @@ function comparePaths(leaves: readonly Leaf[], treeText: string, treeFile: strin
       missing.has(path) !== isThere,
       () => `${path}: taken as ${isThere ? 'gone' : 'a leaf'}, ${treeFile} says otherwise`,
     );
-    if (!isThere && missing.has(path)) gone.push(`${path}: gone, ${treeFile} has no such leaf`);
+    if (!isThere && missing.has(path)) notes.push(`${path}: gone, ${treeFile} has no such leaf`);
   }
 }
 
@@ -111,7 +118,14 @@ function isLeaf(root: unknown, path: string): boolean {
   return node !== undefined && ['sensor', 'actuator', 'attribute'].includes(String(node.type));
 }
 
-function compareEntries(leaves: readonly Leaf[], text: string, file: string, entries: Score, transforms: Score): void {
+function compareEntries(
+  leaves: readonly Leaf[],
+  text: string,
+  file: string,
+  entries: Score,
+  transforms: Score,
+  notes: string[],
+): void {
   const read = loadOverlay(text, { file });
   const byPlace = new Map(read.entries.map((entry) => [entry.pointer, entry]));
   const refusals = read.refused.map(({ code, message, place }) => ({ code, message, pointer: place.pointer ?? '' }));
@@ -128,7 +142,9 @@ function compareEntries(leaves: readonly Leaf[], text: string, file: string, ent
         (one) => one.pointer === `/entries/${i}` || (one.message !== '' && `${one.pointer}/`.startsWith(`${pointer}/`)),
       );
       if (entry === undefined) {
-        entries.count(refusal !== undefined, () => `${place}: neither read nor refused with a reason`);
+        const isRight = refusal !== undefined && (!isPlain(given) || isTwice(leaf));
+        entries.count(isRight, () => `${place}: not read: ${refusal?.message ?? 'and no reason is given'}`);
+        if (isRight) notes.push(`${place}: refused, ${refusal.code} ${refusal.message}`);
         continue;
       }
       entries.count(isAsGiven(entry, leaf.path, direction, given), () => `${place}: read as ${JSON.stringify(entry)}`);
@@ -137,6 +153,27 @@ function compareEntries(leaves: readonly Leaf[], text: string, file: string, ent
   }
   const came = read.entries.length + read.refused.length;
   if (came > wanted) entries.count(false, () => `${file}: ${came} entries read or refused, the file has ${wanted}`);
+}
+
+const PLAIN = ['signal', 'interval_ms', 'on_change', 'transform'];
+
+/** Of the form that the reference documents: to refuse it would be an easy way to be right. */
+function isPlain(given: Given): boolean {
+  const { signal, transform = {}, ...rest } = given;
+  if (typeof signal !== 'string' || Object.keys(rest).some((key) => !PLAIN.includes(key))) return false;
+  const [[form, value] = ['', undefined], ...more] = Object.entries(transform);
+  if (more.length > 0 || !Number.isSafeInteger(given.interval_ms ?? 0)) return false;
+  if (form !== 'math') return form === 'mapping' || given.transform === undefined;
+  try {
+    return Number.isFinite(evaluate(String(value), 1));
+  } catch {
+    return false;
+  }
+}
+
+/** `dbc` is the older word for `dbc2vss`: both at once contradict each other. */
+function isTwice({ dbc, dbc2vss }: Leaf): boolean {
+  return dbc !== undefined && dbc2vss !== undefined;
 }
 
 function isAsGiven(entry: OverlayEntry, path: string, direction: Direction, given: Given): boolean {
