@@ -25,6 +25,8 @@ export {
   ROW_HEADER_BYTES,
   type RowLayout,
 } from './layout.ts';
+export { LOG_FORMATS, type LogFormat, logFormat, MOST_HEAD_BYTES } from './logs/formats.ts';
+export type { LogOptions, LogReader } from './logs/reader.ts';
 export {
   type NegativeHandler,
   ObdAnswers,

@@ -8,6 +8,8 @@ const MOST_LINE_BYTES = 4096;
 const MOST_WORDS = 160;
 const FRACTION_DIGITS = 9;
 const SECONDS_DIGITS = 12;
+/** Microseconds of any year to come, and exact in a double. */
+const WIDE_DIGITS = 16;
 
 /** What all readers of text share: lines from chunks, the words of a line, numbers of words. */
 export abstract class LineReader implements LogReader {
@@ -138,11 +140,20 @@ export abstract class LineReader implements LogReader {
 
   /** Reads `seconds.fraction` into `seconds` and `ns`; the fraction may lack. Digits behind the ninth do not count. */
   protected time(start: number, end: number): boolean {
+    return this.#decimal(start, end, SECONDS_DIGITS);
+  }
+
+  /** The same for a number of microseconds, which comes to stand in `seconds`. */
+  protected wide(start: number, end: number): boolean {
+    return this.#decimal(start, end, WIDE_DIGITS);
+  }
+
+  #decimal(start: number, end: number, mostDigits: number): boolean {
     const { bytes } = this;
     let at = start;
     let seconds = 0;
     for (; at < end && isDigit(bytes[at]!); at++) seconds = seconds * 10 + bytes[at]! - 0x30;
-    if (at === start || at - start > SECONDS_DIGITS) return false;
+    if (at === start || at - start > mostDigits) return false;
     let ns = 0;
     let digits = 0;
     if (at < end && bytes[at] === 0x2e) {
