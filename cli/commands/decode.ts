@@ -1,6 +1,6 @@
 import { readFile } from 'node:fs/promises';
 import { parseArgs } from 'node:util';
-import { openLog } from '#agent/sources/candump';
+import { type OpenedLog, openAnyLog, recognise } from '#agent/sources/log';
 import {
   CAN_EFF_FLAG,
   CAN_EFF_MASK,
@@ -17,18 +17,19 @@ import {
   TollgateError,
 } from '#contracts';
 import { type Database, loadDatabase } from '#dbc';
-import { CandumpParser, createDecoder, type DecodedFrame, type Decoder, RowReader, signalInfos } from '#decoders';
+import { createDecoder, type DecodedFrame, type Decoder, type LogReader, RowReader, signalInfos } from '#decoders';
 import type { Command, Io } from '../command.ts';
 
 export const command: Command = {
   name: 'decode',
-  summary: 'Turns candump lines into signals',
+  summary: 'Turns the frames of a log into signals',
   package: 'unit',
   help: `
 Usage: tollgate decode --dbc F [LOG] [--json] [--single-line]
 
-Reads candump lines (candump -L) from LOG (plain or gzip) or standard input and writes each frame with its signals. Lines that are no
-frames are reported on standard error with their number.
+Reads LOG (plain or gzip) or standard input and writes each frame with its signals. The format is told by the content, then by the name:
+candump (with or without -L), Vector ASC and BLF, CSV of SavvyCAN (GVRET), PCAP and PCAPNG of SocketCAN. Lines or bytes that are no
+frames are reported on standard error with their number or offset.
 
   --dbc F         database of the frames
   --json          one JSON object a frame: t (s), channel, id, ext, message, values, labels; "short": true where the frame lacks bytes.
@@ -54,9 +55,9 @@ Example:
       throw new TollgateError('TG_CLI_USAGE', 'decode takes --dbc FILE and at most one LOG');
     }
     const { database } = loadDatabase(await bytesOf(values.dbc), { file: values.dbc });
-    const chunks = log === undefined ? io.stdin : await openLog(log, { signal: io.signal });
+    const opened = log === undefined ? await recognise(io.stdin) : await openAnyLog(log, { signal: io.signal });
     const form = values.json ? jsonLine : values['single-line'] ? singleLine : lines;
-    await new Printer(database, form, io, log ?? 'stdin').run(chunks);
+    await new Printer(database, form, io, log ?? 'stdin', opened).run();
     return 0;
   },
 };
@@ -88,29 +89,32 @@ type Units = (decoded: DecodedFrame, signal: string) => string;
 class Printer {
   readonly #io: Io;
   readonly #form: Form;
-  readonly #log: string;
   readonly #channels: string[] = [];
-  readonly #parser: CandumpParser;
+  readonly #chunks: AsyncIterable<Uint8Array>;
+  readonly #parser: LogReader;
   readonly #decoder: Decoder;
   readonly #reader: RowReader;
   readonly #known: ReadonlySet<number>;
 
-  constructor(database: Database, form: Form, io: Io, log: string) {
+  constructor(database: Database, form: Form, io: Io, log: string, { format, chunks }: OpenedLog) {
     this.#io = io;
     this.#form = form;
-    this.#log = log;
+    this.#chunks = chunks;
     this.#decoder = createDecoder({ channel: 0, database, signals: signalInfos(database) });
     this.#reader = new RowReader(this.#decoder.layout, database);
     this.#known = new Set(this.#decoder.layout.messages.map(({ id }) => id));
-    this.#parser = new CandumpParser({
+    this.#parser = format.make({
       bootId: new Uint8Array(8),
       channelOf: (name) => this.#channel(name),
-      onMalformed: (line, reason) => io.err(`${this.#log}:${line}: not a candump line: ${reason}\n`),
+      onMalformed: (place, reason) => {
+        const what = format.place === 'byte' ? 'not a frame' : `not a ${format.name} line`;
+        io.err(`${log}:${format.place === 'byte' ? `byte ${place}` : place}: ${what}: ${reason}\n`);
+      },
     });
   }
 
-  async run(chunks: AsyncIterable<Uint8Array>): Promise<void> {
-    for await (const chunk of chunks) {
+  async run(): Promise<void> {
+    for await (const chunk of this.#chunks) {
       for (let at = 0; at < chunk.length; ) {
         at = this.#parser.feed(chunk, at);
         if (this.#parser.ready) this.#print(this.#parser.take());
@@ -143,7 +147,7 @@ class Printer {
     const view = new DataView(slot.buffer, slot.byteOffset, slotBytes);
     const word = view.getUint32(OFFSET_ID, true);
     return {
-      timeNs: view.getBigUint64(0, true) + (utcOffsetNs ?? 0n),
+      timeNs: view.getBigUint64(0, true) + (this.#parser.originNs ?? utcOffsetNs ?? 0n),
       channel: this.#channels[slot[OFFSET_CHANNEL]!]!,
       id: (word & CAN_EFF_FLAG) === 0 && (word & CAN_ERR_FLAG) === 0 ? word & CAN_SFF_MASK : word & CAN_EFF_MASK,
       word,
