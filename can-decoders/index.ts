@@ -27,6 +27,7 @@ export {
 } from './layout.ts';
 export { LOG_FORMATS, type LogFormat, logFormat, MOST_HEAD_BYTES } from './logs/formats.ts';
 export type { LogOptions, LogReader } from './logs/reader.ts';
+export { AscWriter, CandumpWriter, type LogWriter } from './logs/writer.ts';
 export {
   type NegativeHandler,
   ObdAnswers,
