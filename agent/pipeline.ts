@@ -53,7 +53,7 @@ export class Pipeline {
     }
   }
 
-  /** The last frame was: what is open goes, partial windows marked by their time. */
+  /** The last frame was: what is open goes, windows that had not ended are marked. */
   async finish(): Promise<void> {
     for (const stream of this.#parts.streams) {
       stream.finish(this.#lastNs);

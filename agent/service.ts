@@ -65,7 +65,7 @@ export class Service {
       state: config.unit.state,
       tenant: config.uplink?.tenant ?? NO_TENANT,
       version: options.version,
-      live: config.sources.some(({ realtime, type }) => realtime || type !== 'candump'),
+      live: config.sources.some(({ realtime }) => realtime),
       maxBytes: config.store.maxBytes,
       groupCommitMs: config.store.groupCommitMs,
       ...(observe === undefined ? {} : { observe }),
@@ -129,7 +129,7 @@ export class Service {
     };
     finished.then(closed, closed);
     for (;;) {
-      await sleep(STOP_MS);
+      await sleep(STOP_MS, undefined, { ref: false });
       const { fault } = open ? await this.unit.store.stats() : { fault: null };
       if (!open) return;
       if (fault !== null) throw new TollgateError(fault, 'the store had no room for what was open at the end');

@@ -1,6 +1,7 @@
 import { chmod, rm } from 'node:fs/promises';
 import { createConnection, createServer } from 'node:net';
 import { join } from 'node:path';
+import type { MeterRow } from './store/contract.ts';
 import type { UnitStatus } from './unit.ts';
 import type { UplinkStatus } from './uplink.ts';
 
@@ -19,11 +20,13 @@ export interface ServiceStatus {
     readonly denied: readonly { readonly rule: string; readonly count: number }[];
   };
   readonly uplink: UplinkStatus | null;
+  /** Exact counters of what was committed. */
+  readonly meter: readonly MeterRow[];
   readonly memory: { readonly rss: number };
 }
 
 interface Observed {
-  readonly unit: { status(): Promise<UnitStatus> };
+  readonly unit: { status(): Promise<UnitStatus>; readonly store: { meter(): Promise<readonly MeterRow[]> } };
   readonly uplink: { status(): UplinkStatus } | null;
 }
 
@@ -38,6 +41,7 @@ export async function serviceStatus({ unit, uplink }: Observed): Promise<Service
       denied: [...denied].map(([rule, count]) => ({ rule, count })),
     },
     uplink: uplink?.status() ?? null,
+    meter: await unit.store.meter(),
     memory: { rss: process.memoryUsage.rss() },
   };
 }

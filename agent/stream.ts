@@ -17,7 +17,7 @@ import { utcMs } from './clock.ts';
 import type { Route } from './routes.ts';
 import type { MeterDelta, Store } from './store/contract.ts';
 
-/** A stream ends after this time or this many records, so that no HPKE context lives longer (docs/formats). */
+/** A stream ends after this time or this many records, so that no HPKE context lives longer (wire/*.cddl). */
 const STREAM_MS = 3_600_000;
 const STREAM_RECORDS = 2 ** 20;
 const STREAM_BYTES = 8;

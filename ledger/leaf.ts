@@ -4,7 +4,7 @@ import { HASH_BYTES, type Sha256 } from './merkle.ts';
 
 /**
  * The fields of a leaf that a verifier needs, read without a CBOR library: the verifier stands alone. `wire/` encodes
- * leaves; the form is that of formats.md:
+ * leaves; the form is that of `wire/leaf.cddl`:
  * `[1, kind, boot_id: bstr8, boottime_ms: uint, utc_ms: int / null, body_hash: bstr32, extra]`.
  */
 export interface LeafView {

@@ -2,7 +2,7 @@ import type { StreamState } from './contract.ts';
 
 /** An ack names at most this many holes; with more it reaches less far. Keeps acks and memory small. */
 export const MOST_MISSING = 1_000;
-/** A stream has at most 2^20 records (docs/formats): a number beyond is not a record's. */
+/** A stream has at most 2^20 records (wire/*.cddl): a number beyond is not a record's. */
 export const MOST_RECORDS = 2 ** 20;
 /** Arrival times kept for the alarm. */
 const MOST_ARRIVALS = 512;

@@ -52,7 +52,7 @@ function raw(cell: TableColumn, column: SchemaColumn, row: number): number {
   return Number(BigInt(cell.values[row]!) * BigInt(WORD) + BigInt(cell.low[row]!));
 }
 
-/** (raw · f + o) · factor + offset in four IEEE steps, docs/formats. */
+/** (raw · f + o) · factor + offset in four IEEE steps, wire/*.cddl. */
 export function physical({ f, o, factor, offset }: SchemaColumn, value: number): number {
   return (value * f + o) * factor + offset;
 }

@@ -72,6 +72,7 @@ export function parseConfig(text: string, file: string): Config {
   const files = (patterns: readonly string[]) => patterns.flatMap((pattern) => expand(path(pattern), file));
   const optional = <K extends string>(key: K, value: string | undefined) =>
     (value === undefined ? {} : { [key]: path(value) }) as Partial<Record<K, string>>;
+  refuseSeveralLogs(raw.sources, file);
   return {
     file,
     unit: { role: raw.unit.role ?? 'vehicle', state: path(raw.unit.state), keys: path(raw.unit.keys) },
@@ -99,6 +100,15 @@ export function parseConfig(text: string, file: string): Config {
             ...optional('key', raw.uplink.key),
           },
   };
+}
+
+/** Each log's boottime starts at its own first frame: two of them have no common time. */
+function refuseSeveralLogs(sources: readonly SourceConfig[], file: string): void {
+  if (sources.length < 2) return;
+  throw new TollgateError('TG_CONFIG_VALUE', 'logs and simulations have times of their own: one source is taken', {
+    place: { file, pointer: '/sources/1' },
+    remedy: 'Merge the logs into one; several live buses come with the CAN sockets of a later version.',
+  });
 }
 
 function checkedSource(source: SourceConfig, file: string, index: number): SourceConfig {

@@ -109,7 +109,7 @@ export interface StoreStats {
   readonly checkpointSize: number;
 }
 
-/** Named moments of the protocol; tests kill the agent at them, `status` counts them. */
+/** Named moments of the protocol; tests kill the agent at them. */
 export type ProtocolState =
   | 'sealed'
   | 'transaction-begun'

@@ -11,7 +11,8 @@ export const command: Command = {
   help: `
 Usage: tollgate status [--config FILE] [--json]
 
-Asks the agent that runs with this configuration: frames, values admitted and denied, outbox, ledger, uplink, memory.
+Asks the agent that runs with this configuration: frames, values admitted and denied, outbox, ledger, uplink, meter,
+memory.
 
   --config FILE   configuration (default: tollgate.yaml)
   --json          everything as one JSON object
@@ -38,7 +39,7 @@ Example:
   },
 };
 
-export function statusText({ unit, uplink, memory }: ServiceStatus, io: Io): string {
+export function statusText({ unit, uplink, meter, memory }: ServiceStatus, io: Io): string {
   const { path, store, denied } = unit;
   const rows = [
     [
@@ -62,8 +63,18 @@ export function statusText({ unit, uplink, memory }: ServiceStatus, io: Io): str
         ? 'none configured'
         : `${uplink.connected ? 'connected' : 'not connected'}${uplink.lastError === null ? '' : `, ${uplink.lastError}`}`,
     ],
+    ...meter.map((row) => [
+      'meter',
+      `${row.recipient}, ${row.purpose}, hour ${hourText(row.hour)}: ${count(row.records)} records, ${count(row.samples)} values, ${bytes(row.bytes)}, ${count(row.denied)} denied`,
+    ]),
     ['anchor', 'software-untrusted'],
     ['memory', bytes(memory.rss)],
   ];
   return `${bold('tollgate', io)}\n${table(rows)}`;
+}
+
+const MS_PER_HOUR = 3_600_000;
+
+function hourText(hour: number): string {
+  return hour < 0 ? `${-1 - hour} of boottime` : new Date(hour * MS_PER_HOUR).toISOString().slice(0, 13);
 }

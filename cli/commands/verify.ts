@@ -160,7 +160,7 @@ function report(
 }
 
 /** Verifier keys in a recipient's units.json, a unit's ledger.jwk, or the folder that holds one of them. */
-async function keysOf(path: string): Promise<VerifierKey[]> {
+export async function keysOf(path: string): Promise<VerifierKey[]> {
   if (isFolder(path)) {
     const inside = [LEDGER_KEY_FILE, 'units.json']
       .map((name) => join(path, name))

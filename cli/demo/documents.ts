@@ -2,6 +2,7 @@ import { globSync, readFileSync } from 'node:fs';
 import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { TollgateError } from '#contracts';
 import { loadDatabase } from '#dbc';
 import { loadAgreement } from '#policies';
 
@@ -28,7 +29,10 @@ const PROFILE = 'https://tollgate.example/ns/auto-odrl/1';
  * agreement, the owner prohibits what is private.
  */
 export async function documentsFor(dbc: string, folder: string): Promise<DemoDocuments> {
-  const { database } = loadDatabase(await readFile(dbc), { file: dbc });
+  const bytes = await readFile(dbc).catch((cause: Error) => {
+    throw new TollgateError('TG_CLI_FILE', `cannot be read: ${cause.message}`, { place: { file: dbc }, cause });
+  });
+  const { database } = loadDatabase(bytes, { file: dbc });
   const all = database.messages.flatMap(({ name, signals }) =>
     signals.filter(({ length }) => length <= 32).map((signal) => `dbc:${name}.${signal.name}`),
   );

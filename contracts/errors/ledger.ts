@@ -22,7 +22,7 @@ export const LEDGER_ERRORS = {
     remedy: 'Export the ledger again; ledger/README.md describes the form.',
   },
   TG_LEDGER_LEAF: {
-    cause: 'The bytes of a leaf are not deterministic CBOR of the form that formats.md gives for a leaf.',
+    cause: 'The bytes of a leaf are not deterministic CBOR of the form that wire/leaf.cddl gives.',
     remedy: 'The record or leaf was changed, or comes from a newer version; it was not used.',
   },
   TG_LEDGER_DATABASE: {

@@ -49,7 +49,7 @@ export const salt = (i: number) => new Uint8Array(16).fill(i);
 export const recordBytes = (i: number) => Buffer.from(`record ${i}`);
 export const streamId = (number: number) => new Uint8Array(8).fill(number);
 
-/** A leaf of the form of formats.md. */
+/** A leaf of the form of wire/leaf.cddl. */
 export function leafOf(
   kind: number,
   boottimeMs: number,

@@ -12,7 +12,7 @@ describe('an enrolment', () => {
   const documents = enrolment({ recipients: [INSURER], random: countingRandom() });
   const files = read(documents);
 
-  it('makes the files of formats.md', () => {
+  it('makes the files of both ends', () => {
     expect(Object.keys(files).sort()).toEqual([
       'recipient/ack.jwk',
       'recipient/hpke.jwk',

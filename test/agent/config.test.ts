@@ -1,0 +1,83 @@
+import { describe, expect, it } from 'vitest';
+import { TollgateError } from '#contracts';
+import { parseConfig } from '../../agent/config/load.ts';
+
+const whole = `version: 1
+unit: { role: vehicle, state: ./state, keys: ./keys/unit }
+sources: [{ name: can0, type: candump, path: drive.log, dbc: drive.dbc }]
+context: { ignition: assume-on }
+documents: { campaigns: [c.yaml], agreements: [a.json] }
+store: { maxBytes: 2MiB, groupCommit: 250ms }
+uplink: { url: "mqtts://broker:8883", tenant: t1, ca: ca.pem }
+`;
+const parse = (text: string) => parseConfig(text, '/etc/tollgate/tollgate.yaml');
+
+function refused(text: string): TollgateError {
+  try {
+    parse(text);
+  } catch (error) {
+    if (error instanceof TollgateError) return error;
+    throw error;
+  }
+  throw new Error('the configuration was taken');
+}
+
+describe('the configuration', () => {
+  it('has paths relative to its file, and defaults filled in', () => {
+    const config = parse(whole);
+    expect(config.unit).toEqual({ role: 'vehicle', state: '/etc/tollgate/state', keys: '/etc/tollgate/keys/unit' });
+    expect(config.sources[0]).toMatchObject({ path: '/etc/tollgate/drive.log', realtime: false });
+    expect(config.store).toEqual({ maxBytes: 2 * 2 ** 20, groupCommitMs: 250 });
+    expect(config.uplink).toMatchObject({ protocol: 5, window: 64, ca: '/etc/tollgate/ca.pem' });
+    expect(config.documents.lawPacks).toEqual([]);
+  });
+
+  it('does without a store section and without an uplink', () => {
+    const config = parse(whole.split('\n').slice(0, 5).join('\n'));
+    expect(config.store).toEqual({ maxBytes: 64 * 2 ** 20, groupCommitMs: 1000 });
+    expect(config.uplink).toBeNull();
+  });
+
+  it('suggests the nearest valid key for one that it does not know, with its place', () => {
+    const error = refused(whole.replace('state:', 'stat:'));
+    expect(error).toMatchObject({
+      code: 'TG_CONFIG_UNKNOWN_KEY',
+      remedy: 'Did you mean "state"?',
+      place: { line: 2, column: 24, pointer: '/unit/stat' },
+    });
+  });
+
+  it.each([
+    ['a word that is none of the choices', ['role: vehicle', 'role: vehcile'], '/unit/role', /Did you mean "vehicle"/],
+    ['a number out of its range', ['tenant: t1', 'tenant: t1, window: 0'], '/uplink/window', /./],
+    ['text that does not have the form', ['maxBytes: 2MiB', 'maxBytes: 2 megabytes'], '/store/maxBytes', /./],
+    ['a list where a map is wanted', ['context: { ignition: assume-on }', 'context: [ignition]'], '/context', /./],
+    ['another version', ['version: 1', 'version: 2'], '/version', /./],
+    [
+      'an empty list of sources',
+      ['sources: [{ name: can0, type: candump, path: drive.log, dbc: drive.dbc }]', 'sources: []'],
+      '/sources',
+      /./,
+    ],
+    ['a log without a path', ['path: drive.log, ', ''], '/sources/0', /./],
+    ['a pattern over folders', ['[c.yaml]', '["**/c.yaml"]'], '/documents', /./],
+  ])('refuses %s', (_, [from, to], pointer, remedy) => {
+    const error = refused(whole.replace(from!, to!));
+    expect(error.code).toBe('TG_CONFIG_VALUE');
+    expect(error.place.pointer).toBe(pointer);
+    expect(error.remedy).toMatch(remedy);
+  });
+
+  it('refuses a second log: two logs have no common time', () => {
+    const source = '{ name: can0, type: candump, path: drive.log, dbc: drive.dbc }';
+    const error = refused(whole.replace(source, `${source}, ${source.replace('can0', 'can1')}`));
+    expect(error).toMatchObject({ code: 'TG_CONFIG_VALUE', place: { pointer: '/sources/1' } });
+  });
+
+  it('refuses what is missing, what stands twice and what is no YAML, with line and column', () => {
+    expect(refused(whole.replace(/^documents.*$/m, ''))).toMatchObject({ code: 'TG_CONFIG_VALUE' });
+    expect(refused(`${whole}version: 1\n`)).toMatchObject({ code: 'TG_CONFIG_SYNTAX', place: { line: 8 } });
+    expect(refused('unit: {')).toMatchObject({ code: 'TG_CONFIG_SYNTAX', place: { line: 1 } });
+    expect(refused(`${whole}---\nversion: 1\n`)).toMatchObject({ code: 'TG_CONFIG_SYNTAX' });
+  });
+});
