@@ -41,3 +41,15 @@ export function findingText(path: string, finding: Finding): string {
   const { place, code, message, remedy } = findingError(finding, path);
   return `${path}:${place.line}:${place.column}  ${finding.severity}  ${code}  ${message}\n   ${remedy}\n`;
 }
+
+/** Findings shown where a database is only used; `dbc lint` shows them all. */
+const MOST_DEFECTS = 10;
+
+/** The errors that the lenient loader mended, each with its place and fix; '' where there are none. */
+export function defectsText(path: string, findings: readonly Finding[]): string {
+  const errors = findings.filter(({ severity }) => severity === 'error');
+  const shown = errors.slice(0, MOST_DEFECTS).map((finding) => findingText(path, finding));
+  if (errors.length > MOST_DEFECTS)
+    shown.push(`${path}: ${errors.length - MOST_DEFECTS} more, see tollgate dbc lint\n`);
+  return shown.join('');
+}

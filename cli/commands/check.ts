@@ -3,8 +3,10 @@ import { loadConfig } from '#agent/config/load';
 import { documentFiles, loadDocuments } from '#agent/documents';
 import { loadUnitKeys } from '#agent/keys';
 import { formatError, TollgateError } from '#contracts';
+import { findingError } from '#dbc';
 import type { Plan } from '#policies';
 import type { Command, Io } from '../command.ts';
+import { defectsText } from '../database.ts';
 import { bold, table } from '../text.ts';
 
 export const command: Command = {
@@ -41,14 +43,14 @@ Example:
         all.push(new TollgateError('TG_RECIPIENT_UNKNOWN', `campaign ${campaign}: no key for ${recipient}`));
       }
     }
-    const defects = (documents?.channels ?? []).flatMap(({ database, findings }) => {
-      const errors = findings.filter(({ severity }) => severity === 'error').length;
-      return errors === 0 ? [] : [`${database.file}: ${errors} defects, read all the same: see \`tollgate dbc lint\``];
-    });
-    if (values.json) io.out(`${JSON.stringify({ plan: documents?.plan ?? null, problems: all }, asJson)}\n`);
+    const channels = documents?.channels ?? [];
+    const defects = channels.flatMap(({ database, findings }) =>
+      findings.filter(({ severity }) => severity === 'error').map((finding) => findingError(finding, database.file)),
+    );
+    if (values.json) io.out(`${JSON.stringify({ plan: documents?.plan ?? null, problems: all, defects }, asJson)}\n`);
     else {
       if (documents !== null) io.out(planText(documents.plan, io));
-      for (const defect of defects) io.out(`${defect}\n`);
+      for (const { database, findings } of channels) io.err(defectsText(database.file, findings));
       for (const warning of documents?.plan.warnings ?? []) io.out(`${warning}\n`);
       for (const problem of all) io.err(`${formatError(problem)}\n`);
       io.out(all.length === 0 ? '\nNo problems.\n' : `\n${all.length} problem${all.length === 1 ? '' : 's'}.\n`);

@@ -7,13 +7,17 @@ import { loadDocuments } from '#agent/documents';
 import { loadUnitKeys, writeEnrolment } from '#agent/keys';
 import { candumpSource } from '#agent/sources/candump';
 import { Unit, type UnitStatus } from '#agent/unit';
-import { formatError, TollgateError } from '#contracts';
+import { type FrameSource, formatError, TollgateError } from '#contracts';
 import { enrolment } from '#trust';
 import type { Command, Io } from '../command.ts';
+import { defectsText } from '../database.ts';
 import { Progress } from '../progress.ts';
 import { bold, bytes, count, table } from '../text.ts';
 import { version } from '../version.ts';
 import { planText } from './check.ts';
+
+/** How often progress is looked at, ms. */
+const PROGRESS_MS = 250;
 
 export const command: Command = {
   name: 'replay',
@@ -67,9 +71,11 @@ Example:
       Date.now(),
     );
     if (documents === null || problems.length > 0) {
-      for (const problem of problems) io.err(`${formatError(problem)}\n`);
+      if (values.json) io.out(`${JSON.stringify({ problems })}\n`);
+      else for (const problem of problems) io.err(`${formatError(problem)}\n`);
       return 2;
     }
+    for (const { database, findings } of documents.channels) io.err(defectsText(database.file, findings));
     const state = values.state ?? (await mkdtemp(join(tmpdir(), 'tollgate-replay-')));
     try {
       const recipients = [...new Set(documents.plan.streams.map(({ recipient }) => recipient))];
@@ -85,28 +91,15 @@ Example:
         maxBytes: Number.MAX_SAFE_INTEGER,
         groupCommitMs: 1000,
       });
-      const progress = new Progress(io);
-      const startMs = performance.now();
       const source = candumpSource({
         name: log,
         path: log,
         bootId: unit.bootId,
-        onMalformed: (line) => io.err(`${log}:${line}: not a candump line, skipped\n`),
+        onMalformed: (line, reason) => io.err(`${log}:${line}: ${reason}; skipped\n`),
       });
-      const timer = setInterval(
-        () => progress.show(() => `${count(unit.counts.frames + unit.counts.skipped)} frames`),
-        250,
-      );
-      try {
-        await unit.play(source, 0);
-        await unit.finish();
-      } finally {
-        clearInterval(timer);
-        progress.done();
-      }
+      const startMs = performance.now();
+      const status = await played(unit, source, io);
       const seconds = (performance.now() - startMs) / 1000;
-      const status = await unit.status();
-      await unit.close();
       if (values.json) {
         const { path, store } = status;
         io.out(
@@ -123,6 +116,22 @@ Example:
     }
   },
 };
+
+/** Plays the log to its end; the unit is closed whatever comes of it. */
+async function played(unit: Unit, source: FrameSource, io: Io): Promise<UnitStatus> {
+  const progress = new Progress(io);
+  const show = () => progress.show(() => `${count(unit.counts.frames + unit.counts.skipped)} frames`);
+  const timer = setInterval(show, PROGRESS_MS);
+  try {
+    await unit.play(source, 0);
+    await unit.finish();
+    return await unit.status();
+  } finally {
+    clearInterval(timer);
+    progress.done();
+    await unit.close();
+  }
+}
 
 function summary({ path, store }: UnitStatus, seconds: number, io: Io): string {
   const read = path.frames + path.skipped;
