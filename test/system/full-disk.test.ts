@@ -9,7 +9,7 @@ import { unitFacts } from './examine.ts';
 import { tollgate } from './processes.ts';
 import { quickReceiver } from './quick-receiver.ts';
 import { keptLog, never, openService } from './service-parts.ts';
-import { type UnitFolder, unitFolder } from './unit-folder.ts';
+import { logText, type UnitFolder, unitFolder } from './unit-folder.ts';
 
 const DISK = '2m';
 const FILLED_MS = 1_500;
@@ -121,5 +121,41 @@ describe('a disk that is full', () => {
     expect(agent.stderr()).toContain('Free space on the disk');
     disk.unmount();
     unit.remove();
+  });
+
+  it('holds nobody up who asks the agent to stop; what was committed goes at the next start', async (context) => {
+    const { url, protocol, stop } = await anyBroker();
+    const unit = await unitFolder({ campaigns: MANY, seconds: 20 });
+    const disk = smallDisk(unit);
+    if (disk === null) {
+      await stop();
+      unit.remove();
+      return context.skip('mounting a small file system takes root');
+    }
+    const receiver = await quickReceiver(unit, url, protocol);
+    try {
+      const agent = tollgate(['run', '--config', unit.config({ url, protocol, realtime: true })]);
+      await expect.poll(() => receiver.facts().records.length, { timeout: 20_000 }).toBeGreaterThan(5);
+      disk.fill();
+      await sleep(FILLED_MS);
+      agent.child.kill('SIGTERM');
+      expect(await agent.exited).toBe(2);
+      expect(agent.stderr()).toContain('TG_STORE_FULL');
+      disk.free();
+      writeFileSync(unit.file('short.log'), logText(0.3));
+      const again = tollgate(['run', '--config', unit.config({ url, protocol, log: 'short.log' })]);
+      expect(await again.exited).toBe(0);
+      expect(await receiver.proven()).toBe(true);
+      const facts = await unitFacts(unit);
+      expect(facts.audit.findings).toEqual([]);
+      expect(facts.metered).toBe(facts.records.length);
+      expect(receiver.facts().records).toEqual([...facts.records].sort());
+      expect(receiver.alarms).toEqual([]);
+    } finally {
+      await receiver.close();
+      await stop();
+      disk.unmount();
+      unit.remove();
+    }
   });
 });
