@@ -92,7 +92,8 @@ export class AscReader extends LineReader {
     }
     if (!this.is(4, 'd')) return 'a frame has d or r behind its direction';
     const dlc = this.word(5, this.#base);
-    if (dlc < 0 || dlc > 15) return 'a DLC is a number up to 15';
+    // Tools have been seen to write a length here, of more than a classic frame holds.
+    if (dlc < 0 || dlc > 64) return 'a DLC is a number up to 64';
     const length = Math.min(dlc, 8);
     if (!this.payload(this.#payload, 6, length, this.#base)) return 'a frame has as many bytes as its DLC says';
     this.#frame(id, length, 0, channel, length);

@@ -1,14 +1,5 @@
 import { inflateSync, constants as zlib } from 'node:zlib';
-import {
-  CAN_EFF_FLAG,
-  CAN_EFF_MASK,
-  CAN_RTR_FLAG,
-  CAN_SFF_MASK,
-  CANFD_BRS,
-  CANFD_ESI,
-  CANFD_FDF,
-  type FrameBatch,
-} from '#contracts';
+import { CAN_EFF_FLAG, CAN_EFF_MASK, CAN_RTR_FLAG, CANFD_BRS, CANFD_ESI, CANFD_FDF, type FrameBatch } from '#contracts';
 import { FD_LENGTHS } from './dlc.ts';
 import { OBJECT_BASE_BYTES, ObjectStream } from './objects.ts';
 import type { LogOptions, LogReader } from './reader.ts';
@@ -243,7 +234,7 @@ export class BlfReader implements LogReader {
     const isRemote = (bytes[body + 2]! & REMOTE) !== 0;
     const fd = bytes[body + 13]!;
     const flags = (fd & 1 ? CANFD_FDF : 0) | (fd & 2 ? CANFD_BRS : 0) | (fd & 4 ? CANFD_ESI : 0);
-    const length = isRemote ? FD_LENGTHS[bytes[body + 3]! & 15]! : valid;
+    const length = isRemote ? FD_LENGTHS[Math.min(bytes[body + 3]!, 15)]! : valid;
     this.#put(u32(bytes, body + 4), isRemote, length, flags, u16(bytes, body), seconds, ns, bytes, body + 20, valid);
   }
 
@@ -256,7 +247,7 @@ export class BlfReader implements LogReader {
     const extension = bytes[body + 35]!;
     const last = Math.min(end, extension === 0 ? end : start + extension);
     const used = Math.max(0, Math.min(valid, last - body - 40));
-    const length = isRemote ? FD_LENGTHS[bytes[body + 1]! & 15]! : valid;
+    const length = isRemote ? FD_LENGTHS[Math.min(bytes[body + 1]!, 15)]! : valid;
     this.#put(u32(bytes, body + 4), isRemote, length, flags, bytes[body]!, seconds, ns, bytes, body + 40, used);
   }
 
@@ -272,7 +263,8 @@ export class BlfReader implements LogReader {
     from: number,
     used: number,
   ): void {
-    const id = (word & CAN_EFF_FLAG) !== 0 ? (word & CAN_EFF_MASK) | CAN_EFF_FLAG : word & CAN_SFF_MASK;
+    // An id of more than 11 bits without the flag stays what it is: cut to 11 bits it would be that of another message.
+    const id = word & (CAN_EFF_FLAG | CAN_EFF_MASK);
     const isFd = (flags & CANFD_FDF) !== 0;
     this.#sink.frame(
       this.#startSeconds + seconds,

@@ -3,6 +3,7 @@ import {
   CAN_EFF_MASK,
   CAN_ERR_FLAG,
   CAN_RTR_FLAG,
+  CAN_SFF_MASK,
   CANFD_BRS,
   CANFD_ESI,
   CANFD_FDF,
@@ -161,7 +162,7 @@ export class CandumpWriter extends TextWriter {
     this.raw(this.#names[channel]!);
     this.out[this.at++] = 0x20;
     const isError = (id & CAN_ERR_FLAG) !== 0;
-    const isLong = isError || (id & CAN_EFF_FLAG) !== 0;
+    const isLong = isError || (id & CAN_EFF_FLAG) !== 0 || (id & CAN_EFF_MASK) > CAN_SFF_MASK;
     this.hex(isError ? id & (CAN_ERR_FLAG | CAN_EFF_MASK) : id & CAN_EFF_MASK, isLong ? EFF_DIGITS : SFF_DIGITS);
     this.out[this.at++] = 0x23;
     if (!isError && (id & CAN_RTR_FLAG) !== 0) {
@@ -218,7 +219,7 @@ export class AscWriter extends TextWriter {
     this.decimal(channel + 1);
     this.text(isFd ? ' Rx ' : '  ');
     const isExtended = (id & CAN_EFF_FLAG) !== 0;
-    this.hex(id & CAN_EFF_MASK, isExtended ? EFF_DIGITS : SFF_DIGITS);
+    this.hex(id & CAN_EFF_MASK, isExtended || (id & CAN_EFF_MASK) > CAN_SFF_MASK ? EFF_DIGITS : SFF_DIGITS);
     if (isExtended) this.out[this.at++] = 0x78;
     if (isFd) {
       this.#fd(length, flags, isRemote, bytes, from);

@@ -6,7 +6,6 @@ import {
   CAN_EFF_MASK,
   CAN_ERR_FLAG,
   CAN_RTR_FLAG,
-  CAN_SFF_MASK,
   CANFD_FDF,
   type FrameBatch,
   HEADER_BYTES,
@@ -149,7 +148,8 @@ class Printer {
     return {
       timeNs: view.getBigUint64(0, true) + (this.#parser.originNs ?? utcOffsetNs ?? 0n),
       channel: this.#channels[slot[OFFSET_CHANNEL]!]!,
-      id: (word & CAN_EFF_FLAG) === 0 && (word & CAN_ERR_FLAG) === 0 ? word & CAN_SFF_MASK : word & CAN_EFF_MASK,
+      // Some BLF logs have ids of 29 bits without the flag: shown whole.
+      id: word & CAN_EFF_MASK,
       word,
       fd: (slot[OFFSET_FLAGS]! & CANFD_FDF) !== 0,
       flags: slot[OFFSET_FLAGS]!,

@@ -64,7 +64,7 @@ describe('an ASC log', () => {
     ['an id is digits up to 7FF, or up to 1FFFFFFF with x behind', '1.0 1 20000000x Rx d 0'],
     ['a frame has as many bytes as its DLC says', '1.0 1 1 Rx d 3 11 22'],
     ['a frame has as many bytes as its DLC says', '1.0 1 1 Rx d 1 1FF'],
-    ['a DLC is a number up to 15', '1.0 1 1 Rx d 16'],
+    ['a DLC is a number up to 64', '1.0 1 1 Rx d 41'],
     ['a frame has d or r behind its direction', '1.0 1 1 Rx q'],
     ['a CANFD line has BRS, ESI, DLC and a length up to 64', '1.0 CANFD 1 Rx 1 0 0 9 65 00'],
     ['a frame has as many bytes as its length says', '1.0 CANFD 1 Rx 1 0 0 9 12 00'],

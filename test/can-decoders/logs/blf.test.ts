@@ -140,6 +140,13 @@ describe('a BLF log', () => {
   });
 });
 
+describe('an id of more than 11 bits without the flag of 29', () => {
+  it('is not cut to the id of another message', () => {
+    const { frames } = read(make, Buffer.concat([header(), object(1, 0n, can(0x4444444, [1], { dlc: 51 }))]));
+    expect(frames).toMatchObject([{ id: 0x4444444, length: 8 }]);
+  });
+});
+
 describe('a damaged BLF log', () => {
   const good = container(object(1, 0n, can(1, [1])));
 
