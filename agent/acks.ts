@@ -3,6 +3,9 @@ import { TollgateError } from '#contracts';
 import { openAck } from '#wire';
 import type { Ack, DurableStore } from './store/contract.ts';
 
+/** A stream's answer names the holes among the rows of one window; more is somebody else's message. */
+const MOST_ACK_BYTES = 64 * 1024;
+
 /**
  * Checks acknowledgements: only the recipient of a stream may say that the unit can delete its records.
  *
@@ -18,6 +21,7 @@ export function ackVerifier(
     return recipient === null ? null : ackKey(recipient);
   };
   return async (bytes) => {
+    if (bytes.length > MOST_ACK_BYTES) return null;
     try {
       const { stream, uptoSeq, missing, state } = await openAck(bytes, keyOf);
       return { stream, uptoSeq, missing, state, signed: bytes };

@@ -13,6 +13,7 @@ export class FrameClock implements Clock {
   readonly #live: boolean;
   #bootNs = 0n;
   #seenMs: number;
+  #reference: bigint | null = null;
   #utc: UtcReading = { offsetNs: null, errorNs: Number.POSITIVE_INFINITY, source: 'unknown' };
 
   constructor(live: boolean) {
@@ -28,13 +29,16 @@ export class FrameClock implements Clock {
   observe(batch: FrameBatch, lastNs: number): boolean {
     this.#bootNs = BigInt(Math.trunc(lastNs));
     this.#seenMs = performance.now();
-    const before = this.#utc.offsetNs;
-    if (batch.utcOffsetNs !== before) {
-      this.#utc = { offsetNs: batch.utcOffsetNs, errorNs: batch.utcErrorNs, source: batch.utcSource };
-    }
-    if (before === null || batch.utcOffsetNs === null) return false;
-    const step = batch.utcOffsetNs - before;
-    return step > TIME_JUMP_NS || step < -TIME_JUMP_NS;
+    const { utcOffsetNs: offsetNs, utcErrorNs: errorNs, utcSource: source } = batch;
+    const changed = offsetNs !== this.#utc.offsetNs || errorNs !== this.#utc.errorNs || source !== this.#utc.source;
+    if (changed) this.#utc = { offsetNs, errorNs, source };
+    if (offsetNs === null) return false;
+    // Compared with the offset that the streams began under: many small steps are a jump as well.
+    this.#reference ??= offsetNs;
+    const step = offsetNs - this.#reference;
+    if (step <= TIME_JUMP_NS && step >= -TIME_JUMP_NS) return false;
+    this.#reference = offsetNs;
+    return true;
   }
 
   bootNs(): bigint {

@@ -115,7 +115,7 @@ export class Pipeline {
 
   #timeJump(beforeMs: number | null, afterMs: number | null): void {
     this.counts.timeJumps++;
-    for (const stream of this.#parts.streams) stream.finish(this.#lastNs);
+    for (const stream of this.#parts.streams) stream.renew();
     this.#parts.onTimeJump(beforeMs, afterMs);
   }
 }

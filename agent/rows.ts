@@ -7,6 +7,8 @@ const NS_PER_MS = 1e6;
 /** Columns of one group between two cuts of a record. Grows to the largest record seen, then allocates no more. */
 export class RowBuffer implements RowSink {
   rows = 0;
+  /** Where the cells of all buffers of a record are counted; times count as cells. */
+  load = { cells: 0 };
   /** Present cells of each column since the last `clear`. */
   readonly counts: Float64Array;
   #times = new Float64Array(FIRST_CAPACITY);
@@ -32,6 +34,7 @@ export class RowBuffer implements RowSink {
       this.counts[column]! += there;
     }
     this.rows = row + 1;
+    this.load.cells += this.#values.length + 1;
   }
 
   /** First time, whole ms; NaN where there is no row. */

@@ -23,6 +23,8 @@ const STREAM_RECORDS = 2 ** 20;
 const STREAM_BYTES = 8;
 const MS_PER_HOUR = 3_600_000;
 const NS_PER_MS = 1e6;
+/** A record has at most 128 KiB; nine bytes a cell are the worst that its coder makes of one. */
+const MOST_CELLS = 14_500;
 const NONE: ReadonlySet<Route> = new Set();
 
 /** What every stream of a unit shares. */
@@ -78,19 +80,29 @@ export class OutStream {
   /** Boottime at which the open record ends, ns; the gate to the slow path of `due`. */
   #endNs = Number.NEGATIVE_INFINITY;
   #denied = 0;
+  /** Cells in the open record, counted by the buffers. */
+  readonly #load = { cells: 0 };
 
   constructor(plan: StreamPlan, routes: readonly Route[], context: StreamContext) {
     this.plan = plan;
+    for (const { out } of routes) out.load = this.#load;
     this.#routes = routes;
     this.#context = context;
   }
 
-  /** Time reaches `timeNs`: cuts the record that ends before it. One comparison a frame. */
+  /** Time reaches `timeNs`: cuts the record that ends before it, or that is full. Two comparisons a frame. */
   due(timeNs: number): void {
     if (timeNs >= this.#endNs) this.#cut(timeNs);
+    else if (this.#load.cells >= MOST_CELLS) this.#encode();
   }
 
-  /** The stream's samples end here (end of a source, SIGTERM, time jump): the last windows go, partial. */
+  /** UTC jumped: what is closed goes under the old session; open windows go on into the next one, uncut. */
+  renew(): void {
+    this.#encode();
+    this.#epoch = null;
+  }
+
+  /** The stream's samples end here (end of a source, SIGTERM): the last windows go, partial. */
   finish(timeNs: number): void {
     const partial = new Set<Route>();
     for (const route of this.#routes) {
@@ -143,6 +155,7 @@ export class OutStream {
       }
       out.clear();
     }
+    this.#load.cells = 0;
     const utc = epoch.schema.utcOffsetMs === null ? null : t0Ms + epoch.schema.utcOffsetMs;
     this.#cuts.push({ epoch, t0Ms, record, utcMs: utc, samples, fields, denied: this.#denied });
     this.#denied = 0;

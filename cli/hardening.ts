@@ -1,5 +1,8 @@
 import { TollgateError } from '#contracts';
 
+/** What an agent or a receiver writes is read by its own user alone. */
+export const OWNER_ONLY = 0o077;
+
 /**
  * An agent that could make code from strings would run what a document or a frame smuggled in.
  *

@@ -81,6 +81,8 @@ export function backoffMs(failures: number, random: () => number): number {
 /** Longest wait for CONNACK where the caller names none, ms. */
 export const CONNECT_TIMEOUT_MS = 10_000;
 /** Without a receive maximum of the broker the packet identifier is the limit, MQTT 5 §3.2.2.3.3. */
+/** A record is at most 128 KiB, a session or a proof less; bytes. */
+const MOST_MESSAGE_BYTES = 1024 * 1024;
 const MOST_IN_FLIGHT = 65_535;
 /** How long a goodbye may take before the socket is closed, ms. */
 const GOODBYE_MS = 200;
@@ -136,7 +138,13 @@ function clientOptions(options: MqttOptions): IClientOptions {
       ? {}
       : { will: { topic: will.topic, payload: Buffer.from(will.payload), qos: 1, retain: will.retain } }),
     ...(options.protocol === 5
-      ? { properties: { sessionExpiryInterval: 0, receiveMaximum: options.receiveMaximum ?? MOST_IN_FLIGHT } }
+      ? {
+          properties: {
+            sessionExpiryInterval: 0,
+            receiveMaximum: options.receiveMaximum ?? MOST_IN_FLIGHT,
+            maximumPacketSize: MOST_MESSAGE_BYTES,
+          },
+        }
       : {}),
   };
 }
@@ -236,6 +244,11 @@ class Link implements MqttLink {
       // Neither `done` nor PUBACK: the message belongs to the sender until somebody took it.
       this.#client.stream.destroy();
     };
+    // Nothing of this project is as long: it is let go before anybody reads it, and acknowledged, so that it does not come again.
+    if (payload.length > MOST_MESSAGE_BYTES) {
+      done();
+      return;
+    }
     try {
       const taken = this.#options.onMessage(topic, payload);
       if (taken === undefined) done();

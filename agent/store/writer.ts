@@ -193,7 +193,8 @@ export class Writer {
 
   #ack({ stream: name, uptoSeq, missing, state, signed }: Ack): void {
     const stream = this.#streams.byName(name);
-    if (stream === null) return;
+    // Nobody can have what was not sealed: such an answer deletes nothing and proves nothing.
+    if (stream === null || uptoSeq >= stream.nextSeq) return;
     const newest = this.#statements.ackedUpto.get(stream.id);
     const stale = typeof newest === 'number' && uptoSeq < newest;
     if (state === 'proven') stream.provenSeq = Math.max(stream.provenSeq, uptoSeq);

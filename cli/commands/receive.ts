@@ -13,6 +13,7 @@ import {
   startReceiver,
 } from '#receiver';
 import type { Command, Io } from '../command.ts';
+import { OWNER_ONLY } from '../hardening.ts';
 import { Progress } from '../progress.ts';
 import { count, table } from '../text.ts';
 
@@ -64,6 +65,7 @@ Example:
     if (!/^mqtts?:\/\/[^/\s]+$/.test(url)) throw usage('--broker is mqtt://host:port or mqtts://host:port');
     if (values.protocol !== '4' && values.protocol !== '5') throw usage('--protocol is 4 (MQTT 3.1.1) or 5');
     const idleMs = values['until-idle'] === undefined ? Number.POSITIVE_INFINITY : seconds(values['until-idle']);
+    process.umask(OWNER_ONLY);
     const keys = await loadReceiverKeys(folder);
     const tls = await tlsOf(values);
     const store = new SqliteStore(values.db ?? join(folder, 'receiver.sqlite'));

@@ -4,7 +4,7 @@ import { processLog } from '#agent/log';
 import { Service } from '#agent/service';
 import { serveStatus } from '#agent/status';
 import type { Command } from '../command.ts';
-import { requireShutCodeGeneration } from '../hardening.ts';
+import { OWNER_ONLY, requireShutCodeGeneration } from '../hardening.ts';
 import { sourceFactory } from '../sources.ts';
 import { version } from '../version.ts';
 
@@ -34,6 +34,7 @@ Example:
       options: { config: { type: 'string', default: 'tollgate.yaml' } },
     });
     requireShutCodeGeneration();
+    process.umask(OWNER_ONLY);
     const config = await loadConfig(values.config);
     const log = await processLog();
     const service = await Service.open({ config, log, version: version(), source: sourceFactory(config, log) });

@@ -250,6 +250,18 @@ describe('an acknowledgement', () => {
   });
 });
 
+describe('an acknowledgement of what was never sealed', () => {
+  it('deletes nothing and proves nothing', async () => {
+    const store = await opened();
+    const stream = await new TestStream('s').fill(store, 2);
+    await store.commit();
+    await store.ack(opened1(stream, 2 ** 40));
+    await store.ack({ ...opened1(stream, 2 ** 40), state: 'proven' });
+    expect((await store.stats()).queued).toBe(3);
+    expect((await store.recordsAbout({})).map(({ proven }) => proven)).toEqual([false, false]);
+  });
+});
+
 describe('a checkpoint', () => {
   it('is refused when it signs another tree', async () => {
     const store = await opened();
