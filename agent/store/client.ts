@@ -33,6 +33,8 @@ const RETRY_MS = 1_000;
 /** The thread holds no data beyond a group; the page cache is outside of this, MiB. */
 const WORKER_HEAP_MIB = 64;
 const WORKER_YOUNG_MIB = 4;
+/** A thread that was told to end and does not is ended, ms. */
+const LAST_WORD_MS = 2_000;
 const OLDEST_NODE = 22;
 
 export interface StoreOptions {
@@ -94,6 +96,7 @@ interface Stream {
 class ThreadStore implements DurableStore {
   readonly #options: StoreOptions;
   readonly #worker: Worker;
+  readonly #exited: Promise<void>;
   readonly #calls = new Map<number, { resolve(value: unknown): void; reject(error: unknown): void }>();
   readonly #builder = new GroupBuilder();
   readonly #streams = new Map<string, Stream>();
@@ -126,6 +129,7 @@ class ThreadStore implements DurableStore {
     this.#worker.on('error', (error) =>
       this.#end(new TollgateError('TG_STORE_CLOSED', error.message, { cause: error })),
     );
+    this.#exited = new Promise((resolve) => this.#worker.once('exit', () => resolve()));
     this.#worker.on('exit', () => this.#end(new TollgateError('TG_STORE_CLOSED', 'the thread of the store ended')));
   }
 
@@ -270,8 +274,15 @@ class ThreadStore implements DurableStore {
     });
     if (this.#over === null) await this.#call({ op: 'close' });
     this.#end(new TollgateError('TG_STORE_CLOSED', 'the store is closed'));
-    await this.#worker.terminate();
+    await this.#gone();
     if (lost !== null) throw lost;
+  }
+
+  /** The thread ends by itself after `close`: ending it from outside while V8 compiles in it has crashed processes. */
+  async #gone(): Promise<void> {
+    const late = setTimeout(() => void this.#worker.terminate(), LAST_WORD_MS);
+    await this.#exited;
+    clearTimeout(late);
   }
 
   #stream(bytes: Uint8Array): Stream | undefined {
