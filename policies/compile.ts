@@ -27,7 +27,7 @@ export interface PlanInput {
   readonly signals: SignalCatalogue;
   /** `context:` of the configuration: operand without `auto:` → signal, `assume-<value>` or `none`. */
   readonly context: Readonly<Record<string, string>>;
-  /** ms since 1970 UTC; null where unknown. */
+  /** ms since 1970 UTC by the clock of the unit, null where unknown; it only ever closes: campaigns and permissions that are over. */
   readonly nowUtcMs: number | null;
 }
 
@@ -222,7 +222,7 @@ class Compiler {
 
   /** Demands of the permissions that apply, and of every obligation that reaches the signal. */
   #demands(campaign: Campaign, { info, licences }: Request): SourcedDemand[] {
-    const known = this.#known(campaign, null);
+    const known = { ...this.#known(campaign, null), nowUtcMs: null };
     const source = (agreement: Agreement, rule: Rule) =>
       rule.demands.map((demand) => ({ ...demand, rule: rule.uid, agreement: agreement.uid }));
     const permitted = licences.flatMap(({ agreement, permissions }) =>
@@ -254,7 +254,7 @@ class Compiler {
       for (const rule of agreement.prohibitions) {
         if (!ruleReaches(rule, info)) continue;
         if (!rule.actions.some((action) => actions.some((needed) => includesAction(action, needed)))) continue;
-        const open = decide(rule.condition, known);
+        const open = decide(rule.condition, { ...known, nowUtcMs: null });
         if (isNever(open)) continue;
         // Unknown counts as active: a prohibition fails closed.
         if (!canFail(open)) {
@@ -285,7 +285,7 @@ class Compiler {
     const known: Known = {
       recipient,
       purpose,
-      nowUtcMs: this.#input.nowUtcMs,
+      nowUtcMs: null,
       parameters: null,
       binding: () => ({ kind: 'none' }),
     };

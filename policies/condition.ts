@@ -59,18 +59,19 @@ export function combine(op: 'and' | 'or' | 'xone', states: readonly Truth[]): Tr
 
 /**
  * Replaces each atom by what `decide` knows of it and folds what follows. An atom for which `decide` returns null stays
- * for the gate.
+ * for the gate. `exclusive` tells that the atom stands somewhere below a `xone`, where false may make the whole true.
  */
 export function reduce(
   condition: Condition,
-  decide: (atom: Atom) => { readonly state: Truth; readonly text: string } | null,
+  decide: (atom: Atom, exclusive: boolean) => { readonly state: Truth; readonly text: string } | null,
+  exclusive = false,
 ): Condition {
   if (condition.op === 'known') return condition;
   if (condition.op === 'atom') {
-    const known = decide(condition);
+    const known = decide(condition, exclusive);
     return known === null ? condition : { op: 'known', ...known };
   }
-  const parts = condition.parts.map((part) => reduce(part, decide));
+  const parts = condition.parts.map((part) => reduce(part, decide, exclusive || condition.op === 'xone'));
   const known = parts.filter((part) => part.op === 'known');
   if (condition.op === 'and') {
     const never = known.find(({ state }) => state === FALSE);

@@ -7,7 +7,10 @@ import { isPurpose, OPERANDS, type Operator } from './vocabulary.ts';
 export interface Known {
   readonly recipient: string;
   readonly purpose: string;
-  /** ms since 1970 UTC; null where unknown. */
+  /**
+   * ms since 1970 UTC by the clock of the unit, to drop a permission that is over; null where unknown, and for
+   * prohibitions and obligations: a clock that runs ahead must not lift one, so the gate asks the time of each row.
+   */
   readonly nowUtcMs: number | null;
   /** The operation as it will run; null while demands are still gathered. */
   readonly parameters: Parameters | null;
@@ -17,10 +20,10 @@ export interface Known {
 
 /** Replaces what is known in a condition and leaves the rest to the gate. */
 export function decide(condition: Condition, known: Known): Condition {
-  return reduce(condition, (atom) => decideAtom(atom, known));
+  return reduce(condition, (atom, exclusive) => decideAtom(atom, known, exclusive));
 }
 
-function decideAtom(atom: Atom, known: Known): { state: Truth; text: string } | null {
+function decideAtom(atom: Atom, known: Known, exclusive: boolean): { state: Truth; text: string } | null {
   const { phase, type } = OPERANDS[atom.operand]!;
   if (phase === 'stream') {
     const id = atom.operand === 'purpose' ? known.purpose : known.recipient;
@@ -32,8 +35,11 @@ function decideAtom(atom: Atom, known: Known): { state: Truth; text: string } | 
     const shown = type === 'duration' ? `${value} ms` : String(value);
     return { state: truth(numbersHold(atom, value)), text: `${atom.text}, is ${shown}` };
   }
-  if (phase === 'time')
-    return overForEver(atom, known.nowUtcMs) ? { state: FALSE, text: `${atom.text}, is over` } : null;
+  if (phase === 'time') {
+    // Of alternatives that exclude each other, one that is over opens the other: the gate decides those.
+    const over = !exclusive && overForEver(atom, known.nowUtcMs);
+    return over ? { state: FALSE, text: `${atom.text}, is over` } : null;
+  }
   const binding = known.binding(atom.operand);
   if (binding === 'prohibited') return { state: UNKNOWN, text: `${atom.text}, is unknown: its signal may not be read` };
   if (binding.kind === 'none')

@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { TollgateError } from '#contracts';
-import { type Agreement, compilePlan, explainSignal, type Plan, type PlanInput } from '#policies';
+import { TollgateError, type UtcReading } from '#contracts';
+import { type Agreement, compilePlan, createGate, explainSignal, type Plan, type PlanInput } from '#policies';
 import {
   agreement,
   atom,
@@ -368,6 +368,46 @@ describe('time', () => {
       { reason: 'constraint', constraint: 'dateTime lt 2025-01-01T00:00:00Z, is over' },
     ]);
     expect(leaving(plan({ campaigns, agreements, nowUtcMs: null }))).toEqual([SPEED]);
+  });
+
+  it('lifts no prohibition by the clock of the unit: the gate asks the time of each row', () => {
+    const until = atom('dateTime', 'lt', '2025-07-01T00:00:00Z');
+    const shut = agreement({
+      permission: [permit('#p1', 'vss:Vehicle')],
+      prohibition: [prohibit('#n1', `vss:${SPEED}`, [until])],
+    });
+    const gate = createGate(plan({ campaigns: [campaign({ signals: [SPEED] })], agreements: [shut] }));
+    const at = (utc: string | null): UtcReading =>
+      utc === null
+        ? { offsetNs: null, errorNs: Number.POSITIVE_INFINITY, source: 'unknown' }
+        : { offsetNs: BigInt(Date.parse(utc)) * 1_000_000n, errorNs: 0, source: 'gnss' };
+    const seen = ['2025-01-01T00:00:00Z', null, '2025-08-01T00:00:00Z'].map((utc) => {
+      gate.tick(0, at(utc));
+      return gate.admits(0, 0);
+    });
+    expect(seen).toEqual([false, false, true]);
+  });
+
+  it('lifts no prohibition to read a context signal, and no obligation, by the clock of the unit', () => {
+    const until = atom('dateTime', 'lt', '2025-07-01T00:00:00Z');
+    const own = agreement({
+      permission: [permit('#p1', 'vss:Vehicle')],
+      prohibition: [prohibit('#n1', `vss:${LAT}`, [until], 'read')],
+      obligation: [{ uid: '#o1', target: `vss:${SPEED}`, action: 'aggregate', constraint: [until] }],
+    });
+    const made = plan({ campaigns: [campaign({ signals: [SPEED], context: [LAT] })], agreements: [own] });
+    expect(made.denials.map(({ signal: name, rule }) => [name, rule])).toEqual([
+      [SPEED, '#o1'],
+      [LAT, '#n1'],
+    ]);
+  });
+
+  it('opens no permission by the end of one of two times that exclude each other', () => {
+    const past = atom('dateTime', 'lt', '2025-07-01T00:00:00Z');
+    const one = allows('vss:Vehicle', [{ xone: [past, { and: [atom('purpose', 'eq', 'auto:UbiInsurance')] }] }]);
+    const gate = createGate(plan({ campaigns: [campaign({ signals: [SPEED] })], agreements: [one] }));
+    gate.tick(0, { offsetNs: null, errorNs: Number.POSITIVE_INFINITY, source: 'unknown' });
+    expect(gate.admits(0, 0)).toBe(false);
   });
 });
 
