@@ -16,6 +16,7 @@ export type ProofOutcome =
       readonly seq: number;
       /** Chain value at `seq`. */
       readonly chain: Uint8Array;
+      /** Evicted records that the chain went over: those that the unit's signature covers. */
       readonly evicted: Proof['evicted'];
       readonly checkpoint: KnownCheckpoint;
     };
@@ -46,6 +47,7 @@ async function check(
 ): Promise<ProofOutcome> {
   const proof = decodeProof(bytes);
   if (proof.seq <= stream.progress.provenSeq) return { kind: 'stale' };
+  refuseEvicted(proof);
   const checkpoint = await signedHead(proof.checkpoint, stream.unit, keys);
   await refuseRollback(checkpoint, store);
   const end = await chainTo(stream, proof, store);
@@ -66,8 +68,20 @@ async function check(
     const text = `record ${proof.seq} is not leaf ${leafIndex} of the ${checkpoint.size} leaves that were signed`;
     throw new TollgateError('TG_RECEIVER_PROOF', text);
   }
-  const evicted = proof.evicted.filter(({ seq }) => !stream.progress.has(seq));
-  return { kind: 'holds', seq: proof.seq, chain: end.chain, evicted, checkpoint };
+  return { kind: 'holds', seq: proof.seq, chain: end.chain, evicted: end.evicted, checkpoint };
+}
+
+/**
+ * A proof is not signed: whoever carries it can add to its list. The numbers rise and lie below the proof's own, which
+ * is all that the chain can cover. What is proven already may be named again, for the unit may not know that; nothing
+ * is taken from there.
+ */
+function refuseEvicted({ seq, evicted }: Proof): void {
+  for (let i = 0; i < evicted.length; i++) {
+    const one = evicted[i]!.seq;
+    if (one < seq && (i === 0 || one > evicted[i - 1]!.seq)) continue;
+    throw new TollgateError('TG_RECEIVER_PROOF', `a proof of record ${seq} names record ${one} as evicted out of turn`);
+  }
 }
 
 /** The head of a note that the unit of this stream signed. */
@@ -97,24 +111,28 @@ interface End {
   readonly chain: Uint8Array;
   readonly bodyHash: Uint8Array;
   readonly t0Ms: number;
+  readonly evicted: Proof['evicted'];
 }
 
 /** Follows the chain from the last proven record to the proof's; null where a record is missing on the way. */
 async function chainTo(stream: Stream, proof: Proof, store: ReceiverStore): Promise<End | null> {
-  const evicted = new Map(proof.evicted.map(({ seq, bodyHash }) => [seq, bodyHash]));
+  const named = new Map(proof.evicted.map(({ seq, bodyHash }) => [seq, bodyHash]));
+  const evicted: Proof['evicted'][number][] = [];
   let chain = stream.provenChain;
   let seq = stream.progress.provenSeq;
   for (;;) {
     const links = await store.links(stream.pseudonym, stream.stream, seq, proof.seq, PAGE);
     for (const link of links) {
       for (; seq + 1 < link.seq; seq++) {
-        const hash = evicted.get(seq + 1);
-        if (hash === undefined) return null;
-        chain = nextChain(chain, hash);
+        const bodyHash = named.get(seq + 1);
+        if (bodyHash === undefined) return null;
+        evicted.push({ seq: seq + 1, bodyHash });
+        chain = nextChain(chain, bodyHash);
       }
       chain = nextChain(chain, link.bodyHash);
       seq = link.seq;
-      if (seq === proof.seq) return link.t0Ms === null ? null : { chain, bodyHash: link.bodyHash, t0Ms: link.t0Ms };
+      if (seq < proof.seq) continue;
+      return link.t0Ms === null ? null : { chain, bodyHash: link.bodyHash, t0Ms: link.t0Ms, evicted };
     }
     // The record of the proof itself has not come.
     if (links.length === 0) return null;
