@@ -129,7 +129,7 @@ class Compiler {
       if (agreement.type !== 'Agreement' || agreement.assignee !== campaign.recipient) continue;
       const permissions: Rule[] = [];
       for (const rule of agreement.permissions) {
-        if (!ruleReaches(rule, info)) continue;
+        if (!this.#reaches(rule, info)) continue;
         const at = { agreement: agreement.uid, rule: rule.uid };
         if (!rule.actions.some((action) => includesAction(action, 'distribute'))) {
           if (closest.rule === null)
@@ -230,10 +230,14 @@ class Compiler {
     );
     const obliged = this.#bound(campaign).flatMap((agreement) =>
       agreement.obligations
-        .filter((rule) => ruleReaches(rule, info) && !isNever(decide(rule.condition, known)))
+        .filter((rule) => this.#reaches(rule, info) && !isNever(decide(rule.condition, known)))
         .flatMap((rule) => source(agreement, rule)),
     );
     return [...obliged, ...permitted];
+  }
+
+  #reaches(rule: Rule, info: SignalInfo): boolean {
+    return ruleReaches(rule, info, this.#input.signals.byName);
   }
 
   /** The policies whose prohibitions and obligations bind the recipient of a campaign. */
@@ -252,7 +256,7 @@ class Compiler {
     const rules: GateRule[] = [];
     for (const agreement of this.#bound(campaign)) {
       for (const rule of agreement.prohibitions) {
-        if (!ruleReaches(rule, info)) continue;
+        if (!this.#reaches(rule, info)) continue;
         if (!rule.actions.some((action) => actions.some((needed) => includesAction(action, needed)))) continue;
         const open = decide(rule.condition, { ...known, nowUtcMs: null });
         if (isNever(open)) continue;
@@ -292,7 +296,7 @@ class Compiler {
     for (const agreement of this.#bound(campaign)) {
       for (const rule of agreement.prohibitions) {
         const reads = rule.actions.some((action) => includesAction(action, 'read'));
-        if (reads && ruleReaches(rule, signal) && !isNever(decide(rule.condition, known))) return { agreement, rule };
+        if (reads && this.#reaches(rule, signal) && !isNever(decide(rule.condition, known))) return { agreement, rule };
       }
     }
     return null;
@@ -317,11 +321,12 @@ class Compiler {
   }
 
   #warnings(): void {
+    const { signals, byName } = this.#input.signals;
     for (const agreement of this.#all) {
       for (const warning of agreement.warnings) this.#builder.warn(warning);
       for (const rule of [...agreement.prohibitions, ...agreement.obligations]) {
         for (const target of rule.targets) {
-          if (this.#input.signals.signals.some((signal) => targetReaches(target, signal, true))) continue;
+          if (signals.some((signal) => targetReaches(target, signal, byName, true))) continue;
           this.#builder.warn(`${rule.uid} of ${agreement.uid}: no signal of the databases is ${target}`);
         }
       }

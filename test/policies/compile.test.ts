@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { TollgateError, type UtcReading } from '#contracts';
+import { loadDatabase, signalCatalogue } from '#dbc';
 import { type Agreement, compilePlan, createGate, explainSignal, type Plan, type PlanInput } from '#policies';
 import {
   agreement,
@@ -76,6 +77,40 @@ describe('a plan', () => {
         ]);
       }
     }
+  });
+
+  it('reaches a signal by its long name, whether short or long is the one it goes by', () => {
+    const text = 'VERSION ""\nBU_: A\nBO_ 208 M: 8 A\n SG_ Angle : 0|16@1+ (1,0) [0|0] "" A\n';
+    const { database } = loadDatabase(text, { file: 'car.dbc' });
+    const path = 'Vehicle.Angle';
+    const entry = { signal: 'dbc:M.Angle', path, factor: 1, offset: 0, unit: null };
+    for (const mapping of [[], [entry]]) {
+      const signals = signalCatalogue([{ name: 'can0', database, mapping }]);
+      const campaigns = [campaign({ signals: ['dbc:M.Angle'] })];
+      const permission = [permit('#p1', 'dbc:can0/M.Angle')];
+      expect(leaving(plan({ signals, campaigns, agreements: [agreement({ permission })] }))).toHaveLength(1);
+      const shut = agreement({ permission, prohibition: [prohibit('#n1', 'dbc:can0/M.Angle')] });
+      const made = plan({ signals, campaigns, agreements: [shut] });
+      expect(made.denials).toMatchObject([{ rule: '#n1', reason: 'prohibited' }]);
+      expect(made.warnings).toEqual([]);
+    }
+  });
+
+  it('prohibits on each channel by the short name, on one by the long', () => {
+    const text = 'VERSION ""\nBU_: A\nBO_ 208 M: 8 A\n SG_ Angle : 0|16@1+ (1,0) [0|0] "" A\n';
+    const { database } = loadDatabase(text, { file: 'car.dbc' });
+    const signals = signalCatalogue(['front', 'rear'].map((name) => ({ name, database, mapping: [] })));
+    const both = ['dbc:front/M.Angle', 'dbc:rear/M.Angle'];
+    const left = (target: string) =>
+      leaving(
+        plan({
+          signals,
+          campaigns: [campaign({ signals: both })],
+          agreements: [agreement({ permission: [permit('#p1', both)], prohibition: [prohibit('#n1', target)] })],
+        }),
+      );
+    expect(left('dbc:M.Angle')).toEqual([]);
+    expect(left('dbc:front/M.Angle')).toEqual(['dbc:rear/M.Angle']);
   });
 
   it('reads a branch as all below it, and not as its namesakes', () => {
