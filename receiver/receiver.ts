@@ -265,7 +265,7 @@ class Opener implements Receiver {
     stream.alarmed = false;
     this.#streams.touch(stream);
     this.#streams.saw(outcome.checkpoint);
-    stream.checkpointSize = outcome.checkpoint.size;
+    stream.checkpointSize = Math.max(stream.checkpointSize, outcome.checkpoint.size);
     await this.#flush();
   }
 

@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import { SqliteStore } from '#receiver';
 import { decodeProof, encodeProof, type Proof } from '#wire';
 import { type Bench, bench, type Message, TestUnit } from './parts.ts';
 
@@ -56,5 +57,47 @@ describe('a broker that adds evicted records to a proof', () => {
     await made.take(changed(proof, ({ evicted }) => ({ evicted: [...evictions(0, 1, 3), evicted[3]!] })));
     expect(made.receiver.status()).toMatchObject({ proven: 6, alarms: 0 });
     expect(made.store.count('evicted')).toBe(1);
+  });
+});
+
+describe('a broker that holds proofs back', () => {
+  it('raises no alarm against the unit: a late proof proves its stream, the newest checkpoint stays', async () => {
+    const unit = new TestUnit();
+    const [one, two] = [await unit.stream(), await unit.stream()];
+    const made = bench([unit]);
+    await made.take(one.session, two.session, ...(await one.records(2)));
+    const late = await one.proof();
+    await made.take(...(await two.records(2)), await two.proof(), late);
+    expect(made.receiver.status()).toMatchObject({ proven: 4, alarms: 0 });
+    const name = unit.verifierKey.split('+')[0]!;
+    expect((await made.store.checkpoint(name))?.size).toBe(5);
+    // What came late is known from now on.
+    expect((await made.store.checkpoint(name, 3))?.size).toBe(3);
+  });
+
+  it('does not make the size in a stream’s acknowledgements fall', async () => {
+    const unit = new TestUnit();
+    const store = new SqliteStore(':memory:');
+    const [one, two] = [await unit.stream(), await unit.stream()];
+    const records = await one.records(2);
+    const late = await one.proof();
+    const first = bench([unit], { store });
+    await first.take(one.session, two.session, ...records, ...(await two.records(2)), await two.proof());
+    const made = bench([unit], { store });
+    await made.take(late);
+    expect(made.acks.at(-1)).toMatchObject({ state: 'proven', uptoSeq: 1, checkpointSize: 5 });
+  });
+
+  it('hides no fork: a late checkpoint whose size is known with another root is an alarm', async () => {
+    const unit = new TestUnit();
+    const made = bench([unit]);
+    const one = await unit.stream();
+    await made.take(one.session, ...(await one.records(3)), await one.proof());
+    await made.take(...(await one.records(3)), await one.proof());
+    unit.rollBack(1);
+    const two = await unit.stream();
+    await made.take(two.session, ...(await two.records(3)), await two.proof());
+    expect(codes(made)).toEqual(['TG_RECEIVER_ROLLBACK']);
+    expect(made.receiver.status().proven).toBe(6);
   });
 });
