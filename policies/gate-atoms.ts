@@ -28,10 +28,16 @@ const WORST_DAY_ERROR_MS = 3_600_000;
 const TICK_MS = 0.001;
 /** 1970-01-01 was a Thursday, day 3 from Monday. */
 const FIRST_DAY = 3;
+/** WGS 84, degrees. */
+const MAX_LATITUDE = 90;
+const MAX_LONGITUDE = 180;
 const EARTH_RADIUS_M = 6_371_008.8;
 const RADIANS = Math.PI / 180;
 
-/** State of an atom that reads context; an unknown value (NaN) is unknown. Allocates nothing. */
+/**
+ * State of an atom that reads context; an unknown value (NaN) is unknown, and so is a position that lies nowhere on
+ * Earth: receivers without a fix send such numbers. Allocates nothing.
+ */
 export function contextAtom(program: GateProgram, atom: number, values: Float64Array): Truth {
   const { atoms, pool } = program;
   const at = atom * ATOM_FIELDS;
@@ -42,7 +48,8 @@ export function contextAtom(program: GateProgram, atom: number, values: Float64A
   const end = start + atoms[at + 6]!;
   if (atoms[at] === ATOM_PLACE) {
     const longitude = values[atoms[at + 3]!]!;
-    if (Number.isNaN(longitude)) return UNKNOWN;
+    // Written so that NaN fails too.
+    if (!(Math.abs(value) <= MAX_LATITUDE && Math.abs(longitude) <= MAX_LONGITUDE)) return UNKNOWN;
     return insideAny(pool, start, end, value, longitude) === (op !== IS_NONE_OF) ? TRUE : FALSE;
   }
   const found = atoms[at] === ATOM_SWITCH ? (value !== 0 ? 1 : 0) : value;

@@ -115,6 +115,25 @@ describe('a place', () => {
     expect(drive(gate, plan, 52, 13.0147)).toBe(false);
   });
 
+  it.each([
+    ['a latitude beyond 90', 90.000_001, 13],
+    ['a longitude beyond 180', 52, -180.000_001],
+    ['the largest raw value, as without a fix', 214.748_364_7, 214.748_364_7],
+    ['an endless latitude', Number.POSITIVE_INFINITY, 13],
+    ['no longitude', 52, Number.NaN],
+  ])('is unknown at %s', (_, latitude, longitude) => {
+    const shut = planOf({ prohibition: [atom('auto:position', 'isPartOf', PLACE)] });
+    expect(drive(createGate(shut), shut, latitude, longitude)).toBe(false);
+    const outside = planOf({ constraint: [atom('auto:position', 'isNoneOf', [PLACE])] });
+    expect(drive(createGate(outside), outside, latitude, longitude)).toBe(false);
+  });
+
+  it('is known to the poles and to the 180th meridian', () => {
+    const shut = planOf({ prohibition: [atom('auto:position', 'isPartOf', PLACE)] });
+    expect(drive(createGate(shut), shut, -90, 180)).toBe(true);
+    expect(drive(createGate(shut), shut, 90, -180)).toBe(true);
+  });
+
   it('may be one of several, or none of them', () => {
     const square = {
       '@type': 'auto:Polygon',
