@@ -40,7 +40,7 @@ export interface StreamProgress {
   /** Newest proven record and the chain value there; −1 and SHA-256(stream) before the first proof. */
   readonly provenSeq: number;
   readonly provenChain: Uint8Array;
-  /** A proof that waits for records; null where none does. */
+  /** Proofs that wait for records, packed; null where none does. */
   readonly waitingProof: Uint8Array | null;
 }
 

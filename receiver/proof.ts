@@ -4,13 +4,14 @@ import { decodeProof, nextChain, type Proof, recordLeaf } from '#wire';
 import type { KnownCheckpoint, ReceiverStore } from './contract.ts';
 import type { ReceiverKeys } from './keys.ts';
 import { foreign } from './opening.ts';
+import { MOST_RECORDS } from './progress.ts';
 import type { Stream } from './streams.ts';
 
 export type ProofOutcome =
   /** It covers nothing that is not proven already. */
   | { readonly kind: 'stale' }
   /** Records that it covers are still to come. */
-  | { readonly kind: 'waits' }
+  | { readonly kind: 'waits'; readonly seq: number }
   | {
       readonly kind: 'holds';
       readonly seq: number;
@@ -21,6 +22,10 @@ export type ProofOutcome =
       readonly checkpoint: KnownCheckpoint;
     };
 
+/** Evicted records that a unit names in one proof at most (agent/store/writer.ts): it takes a nearer record instead. */
+export const MOST_EVICTED = 2_000;
+/** Bytes of a proof at most: 2,000 evicted records of 40 bytes, a path of 53 hashes and a note take 82 KiB. */
+export const MOST_PROOF_BYTES = 96 * 2 ** 10;
 /** Links read from the store at once. */
 const PAGE = 1_000;
 
@@ -45,13 +50,18 @@ async function check(
   store: ReceiverStore,
   keys: ReceiverKeys,
 ): Promise<ProofOutcome> {
+  if (bytes.length > MOST_PROOF_BYTES) {
+    const text = `a proof of ${bytes.length} bytes, where ${MOST_PROOF_BYTES} are the most`;
+    throw new TollgateError('TG_RECEIVER_PROOF', text);
+  }
   const proof = decodeProof(bytes);
+  if (proof.seq >= MOST_RECORDS) throw new TollgateError('TG_RECEIVER_PROOF', `no stream has a record ${proof.seq}`);
   if (proof.seq <= stream.progress.provenSeq) return { kind: 'stale' };
   refuseEvicted(proof);
   const checkpoint = await signedHead(proof.checkpoint, stream.unit, keys);
   await refuseFork(checkpoint, store);
   const end = await chainTo(stream, proof, store);
-  if (end === null) return { kind: 'waits' };
+  if (end === null) return { kind: 'waits', seq: proof.seq };
   const { bootId, utcOffsetMs } = stream.opening.schema;
   const leaf = recordLeaf({
     bootId,
@@ -77,6 +87,10 @@ async function check(
  * is taken from there.
  */
 function refuseEvicted({ seq, evicted }: Proof): void {
+  if (evicted.length > MOST_EVICTED) {
+    const text = `a proof names ${evicted.length} evicted records, where ${MOST_EVICTED} are the most`;
+    throw new TollgateError('TG_RECEIVER_PROOF', text);
+  }
   for (let i = 0; i < evicted.length; i++) {
     const one = evicted[i]!.seq;
     if (one < seq && (i === 0 || one > evicted[i - 1]!.seq)) continue;

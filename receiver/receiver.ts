@@ -240,19 +240,21 @@ class Opener implements Receiver {
     // The check reads the store: what it is about must be there.
     if (this.#records.length > 0 || this.#streams.unstored(stream)) await this.#flush();
     const outcome = await this.#guard(stream, checkProof(stream, bytes, this.#options.store, this.#options.keys));
-    if (outcome !== null) await this.#apply(stream, bytes, outcome);
+    if (outcome === null) return;
+    await this.#apply(stream, bytes, outcome);
+    // What it named as evicted may be all that one farther ahead waited for.
+    if (outcome.kind === 'holds') await this.#tryWaitingProofs([stream]);
   }
 
   async #apply(stream: Stream, bytes: Uint8Array, outcome: ProofOutcome): Promise<void> {
     if (outcome.kind === 'waits') {
-      stream.waitingProof = bytes;
+      if (!stream.waitingProofs.keep(outcome.seq, bytes)) return;
       this.#streams.touch(stream);
       return this.#due();
     }
     this.#owed.proven.add(stream);
     this.#due();
     if (outcome.kind === 'stale') return;
-    stream.waitingProof = null;
     const { pseudonym, stream: id } = stream;
     for (const { seq, bodyHash } of outcome.evicted) {
       stream.progress.add(seq);
@@ -261,6 +263,7 @@ class Opener implements Receiver {
     this.#counts.proofs++;
     this.#counts.proven += outcome.seq - stream.progress.provenSeq;
     stream.progress.proven(outcome.seq, this.#options.now());
+    stream.waitingProofs.proven(outcome.seq);
     stream.provenChain = outcome.chain;
     stream.alarmed = false;
     this.#streams.touch(stream);
@@ -294,14 +297,16 @@ class Opener implements Receiver {
   /** Records came: a proof that waited for them may hold now. */
   async #tryWaitingProofs(streams: readonly Stream[]): Promise<void> {
     for (const stream of streams) {
-      const { waitingProof } = stream;
-      if (waitingProof === null) continue;
-      const outcome = await this.#guard(
-        stream,
-        checkProof(stream, waitingProof, this.#options.store, this.#options.keys),
-      );
-      if (outcome === null) stream.waitingProof = null;
-      else if (outcome.kind !== 'waits') await this.#apply(stream, waitingProof, outcome);
+      for (const bytes of stream.waitingProofs.all()) {
+        const { store, keys } = this.#options;
+        const outcome = await this.#guard(stream, checkProof(stream, bytes, store, keys));
+        if (outcome?.kind === 'holds') await this.#apply(stream, bytes, outcome);
+        else if (outcome?.kind !== 'waits') {
+          stream.waitingProofs.drop(bytes);
+          this.#streams.touch(stream);
+          this.#due();
+        }
+      }
     }
   }
 

@@ -4,6 +4,7 @@ import type { Batch, EvictedRecord, KnownCheckpoint, ReceiverStore, StoredStream
 import type { ReceiverKeys } from './keys.ts';
 import { acceptSession, type Opening } from './opening.ts';
 import { Progress } from './progress.ts';
+import { WaitingProofs } from './waiting-proofs.ts';
 
 /** A stream in memory: its opened session, and how far it got. */
 export interface Stream extends StoredStream {
@@ -11,7 +12,7 @@ export interface Stream extends StoredStream {
   readonly progress: Progress;
   readonly ackTopic: string;
   provenChain: Uint8Array;
-  waitingProof: Uint8Array | null;
+  readonly waitingProofs: WaitingProofs;
   /** Size of the newest checkpoint that proved something of this stream; 0 before the first. */
   checkpointSize: number;
   /** The alarm for unproven records was raised. */
@@ -65,11 +66,16 @@ export class Streams {
       );
     }
     return this.#hold({
-      ...state,
+      tenant,
+      pseudonym,
+      stream: id,
+      unit: state.unit,
+      session,
       opening,
       progress: new Progress(state),
       ackTopic: ackTopic(tenant, pseudonym),
       provenChain: state.provenSeq < 0 ? chainStart(id) : state.provenChain,
+      waitingProofs: new WaitingProofs(state.waitingProof),
       checkpointSize: (await this.#store.checkpoint(state.unit))?.size ?? 0,
       alarmed: false,
     });
@@ -88,7 +94,7 @@ export class Streams {
       progress: new Progress({ next: 0, beyond: [], provenSeq: -1 }),
       ackTopic: ackTopic(tenant, pseudonym),
       provenChain: chainStart(id),
-      waitingProof: null,
+      waitingProofs: new WaitingProofs(),
       checkpointSize: 0,
       alarmed: false,
     });
@@ -116,7 +122,8 @@ export class Streams {
   }
 
   changes(): Pick<Batch, 'streams' | 'evicted' | 'progress' | 'checkpoints'> {
-    const progress = [...this.#changed].map(({ pseudonym, stream, progress: p, provenChain, waitingProof }) => {
+    const progress = [...this.#changed].map(({ pseudonym, stream, progress: p, provenChain, waitingProofs }) => {
+      const waitingProof = waitingProofs.packed();
       return { pseudonym, stream, next: p.next, provenSeq: p.provenSeq, provenChain, waitingProof };
     });
     return { streams: [...this.#fresh], evicted: this.evicted, progress, checkpoints: this.#checkpoints };

@@ -1,6 +1,9 @@
 import { describe, expect, it } from 'vitest';
 import { SqliteStore } from '#receiver';
 import { decodeProof, encodeProof, type Proof } from '#wire';
+import { MOST_RECORDS } from '../../receiver/progress.ts';
+import { MOST_EVICTED, MOST_PROOF_BYTES } from '../../receiver/proof.ts';
+import { WaitingProofs } from '../../receiver/waiting-proofs.ts';
 import { type Bench, bench, type Message, TestUnit } from './parts.ts';
 
 const codes = (made: Bench) => made.alarms.map(({ error }) => error.code);
@@ -99,5 +102,90 @@ describe('a broker that holds proofs back', () => {
     await made.take(two.session, ...(await two.records(3)), await two.proof());
     expect(codes(made)).toEqual(['TG_RECEIVER_ROLLBACK']);
     expect(made.receiver.status().proven).toBe(6);
+  });
+});
+
+describe('a stranger who parks proofs', () => {
+  it('has none taken that is longer, names more, or lies farther than any unit’s', async () => {
+    const unit = new TestUnit();
+    const stream = await unit.stream();
+    const made = bench([unit]);
+    await made.take(stream.session, ...(await stream.records(2)));
+    const proof = await stream.proof();
+    const many = (count: number) => evictions(...Array.from({ length: count }, (_, i) => i + 2));
+    await made.take(
+      changed(proof, () => ({ seq: 999_999, evicted: many(3_000) })),
+      changed(proof, () => ({ seq: 999_999, evicted: many(MOST_EVICTED + 1) })),
+      changed(proof, () => ({ seq: MOST_RECORDS })),
+    );
+    expect(made.alarms.map(({ error }) => error.message)).toEqual([
+      expect.stringContaining('bytes'),
+      expect.stringContaining('evicted'),
+      expect.stringContaining(`no stream has a record ${MOST_RECORDS}`),
+    ]);
+    expect(codes(made)).toEqual(Array.from({ length: 3 }, () => 'TG_RECEIVER_PROOF'));
+    expect((await made.store.stream(unit.pseudonym, stream.stream))?.waitingProof).toBeNull();
+  });
+
+  it('leaves room for the longest proof that a unit makes', async () => {
+    const unit = new TestUnit();
+    const stream = await unit.stream();
+    const made = bench([unit]);
+    await made.take(stream.session, await stream.record());
+    const evicted = evictions(...Array.from({ length: MOST_EVICTED }, (_, i) => MOST_RECORDS - MOST_EVICTED + i - 1));
+    const path = Array.from({ length: 53 }, () => new Uint8Array(32));
+    const longest = changed(await stream.proof(), () => ({ seq: MOST_RECORDS - 1, evicted, path }));
+    expect(longest.bytes.length).toBeLessThan(MOST_PROOF_BYTES);
+    await made.take(longest);
+    expect(made.alarms).toEqual([]);
+  });
+
+  it('does not push out a nearer one that waits for its records', async () => {
+    const unit = new TestUnit();
+    const stream = await unit.stream();
+    const records = await stream.records(3);
+    const made = bench([unit]);
+    const proof = await stream.proof();
+    await made.take(stream.session, records[0]!, records[2]!, proof);
+    const far = [100, 200, 300, 400, 500, 600].map((seq) => changed(proof, () => ({ seq })));
+    await made.take(...far, ...far);
+    await made.take(records[1]!);
+    expect(made.receiver.status()).toMatchObject({ proven: 3, alarms: 0 });
+  });
+
+  it('does not keep one farther ahead from waiting that names what the nearer one lacks', async () => {
+    const unit = new TestUnit();
+    const stream = await unit.stream();
+    const store = new SqliteStore(':memory:');
+    const records = await stream.records(3);
+    const nearer = await stream.proof();
+    records.push(await stream.record());
+    const first = bench([unit], { store });
+    // Record 1 is evicted after the first proof went out; record 3 comes after the second one.
+    const farther = await stream.proof({ evicted: [1] });
+    await first.take(stream.session, records[0]!, records[2]!, nearer, farther);
+    const made = bench([unit], { store });
+    await made.take(records[3]!);
+    expect(made.receiver.status()).toMatchObject({ proven: 4, alarms: 0 });
+    expect((await store.stream(unit.pseudonym, stream.stream))?.waitingProof).toBeNull();
+  });
+});
+
+describe('WaitingProofs', () => {
+  it('keeps the nearest few, in any order of coming, and the same over a restart', async () => {
+    const unit = new TestUnit();
+    const stream = await unit.stream();
+    await stream.record();
+    const proof = await stream.proof();
+    const at = (seq: number) => changed(proof, () => ({ seq })).bytes;
+    const waiting = new WaitingProofs();
+    expect([9, 7, 8, 6].map((seq) => waiting.keep(seq, at(seq)))).toEqual([true, true, true, true]);
+    expect([waiting.keep(10, at(10)), waiting.keep(7, at(7)), waiting.keep(5, at(5))]).toEqual([false, false, true]);
+    const again = new WaitingProofs(waiting.packed());
+    expect(again.all().map((bytes) => decodeProof(bytes).seq)).toEqual([5, 6, 7, 8]);
+    again.proven(7);
+    again.drop(again.all()[0]!);
+    expect(again.packed()).toBeNull();
+    expect(new WaitingProofs(at(3)).all()).toEqual([at(3)]);
   });
 });
