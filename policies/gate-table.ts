@@ -18,7 +18,10 @@ export function createGate(plan: Plan): Gate {
 
 class TableGate implements Gate {
   readonly #program: GateProgram;
+  /** What atoms read: NaN where a value is unknown as of the row. */
   readonly #values: Float64Array;
+  /** The newest value of each slot, whatever the time of the row. */
+  readonly #heard: Float64Array;
   /** When a value slot was last filled, boottime ns; Infinity for assumed values: they do not age. */
   readonly #seenNs: Float64Array;
   readonly #atoms: Uint8Array;
@@ -29,7 +32,7 @@ class TableGate implements Gate {
   /** Cause of each slot that denies; −1: another stream takes the sample. */
   readonly #cause: Int32Array;
   readonly #counts: Float64Array;
-  /** The time span in which no atom of time and no age changes: [from, to). */
+  /** The time span in which no atom of time, no age and no lead of a value changes: [from, to). */
   #fromNs = Number.POSITIVE_INFINITY;
   #toNs = Number.NEGATIVE_INFINITY;
   #offsetNs: bigint | null = null;
@@ -39,6 +42,7 @@ class TableGate implements Gate {
   constructor(program: GateProgram) {
     this.#program = program;
     this.#values = program.values.slice();
+    this.#heard = program.values.slice();
     this.#seenNs = program.values.map((value) =>
       Number.isNaN(value) ? Number.NEGATIVE_INFINITY : Number.POSITIVE_INFINITY,
     );
@@ -76,10 +80,13 @@ class TableGate implements Gate {
     let changed = false;
     for (let i = starts[index]!; i < starts[index + 1]!; i++) {
       const slot = items[i]!;
-      this.#values[slot] = value * this.#program.scales[i]!;
+      this.#heard[slot] = value * this.#program.scales[i]!;
+      this.#values[slot] = this.#heard[slot]!;
       this.#seenNs[slot] = timeNs;
       if (this.#readContext(slot)) changed = true;
     }
+    // For a row before it the value is unknown.
+    if (timeNs > this.#fromNs) this.#fromNs = timeNs;
     // The next look at ages must not come later than this value's.
     if (timeNs + CONTEXT_MAX_AGE_NS < this.#toNs) this.#toNs = timeNs + CONTEXT_MAX_AGE_NS;
     if (changed) this.#evaluate();
@@ -101,17 +108,23 @@ class TableGate implements Gate {
     return denials;
   }
 
-  /** Values that are too old become unknown; notes when the next will. */
+  /**
+   * Values that are too old become unknown, and those dated after the row: a frame with a time far ahead must not keep
+   * a permission open. Notes when the next value changes sides.
+   */
   #forget(timeNs: number): boolean {
     let changed = false;
     for (let slot = 0; slot < this.#values.length; slot++) {
-      const dies = this.#seenNs[slot]! + CONTEXT_MAX_AGE_NS;
-      if (dies > timeNs) {
-        if (dies < this.#toNs) this.#toNs = dies;
-      } else if (!Number.isNaN(this.#values[slot]!)) {
-        this.#values[slot] = Number.NaN;
-        if (this.#readContext(slot)) changed = true;
-      }
+      const seenNs = this.#seenNs[slot]!;
+      if (seenNs === Number.POSITIVE_INFINITY) continue;
+      const dies = seenNs + CONTEXT_MAX_AGE_NS;
+      const ahead = seenNs > timeNs;
+      const edge = ahead ? seenNs : dies;
+      if (edge > timeNs && edge < this.#toNs) this.#toNs = edge;
+      const value = ahead || dies <= timeNs ? Number.NaN : this.#heard[slot]!;
+      if (Object.is(value, this.#values[slot])) continue;
+      this.#values[slot] = value;
+      if (this.#readContext(slot)) changed = true;
     }
     return changed;
   }

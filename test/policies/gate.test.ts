@@ -76,6 +76,32 @@ describe('fast context', () => {
     expect(open(gate)).toBe(true);
   });
 
+  it('is unknown to a row before it', () => {
+    const gate = gateOf({ constraint: slow });
+    const shut = gateOf({ prohibition: [atom('auto:vehicleSpeed', 'gteq', 30)] });
+    for (const one of [gate, shut]) {
+      one.tick(4 * S, NO_UTC);
+      one.context(0, 5 * S, 10);
+      const seen = [4, 4.999, 5, 14.9, 4.5, 15].map((s) => {
+        one.tick(s * S, NO_UTC);
+        return open(one);
+      });
+      expect(seen).toEqual([false, false, true, true, false, false]);
+    }
+  });
+
+  it('is not kept fresh by one frame that is dated far ahead', () => {
+    const gate = gateOf({ constraint: slow });
+    gate.tick(1e15, NO_UTC);
+    gate.context(0, 1e15, 10);
+    for (const s of [0, 1, 3600]) {
+      gate.tick(s * S, NO_UTC);
+      expect(open(gate)).toBe(false);
+    }
+    gate.context(0, 3600 * S, 10);
+    expect(open(gate)).toBe(true);
+  });
+
   it('reads a speed in the unit of its signal', () => {
     const plan = planOf({ constraint: slow });
     const metric = {
