@@ -24,14 +24,14 @@ const ONE_CELL_BITS = 53;
 /**
  * The signals of all channels under their names.
  *
- * @throws {TollgateError} TG_MAPPING_SIGNAL where a mapping names what is not there, or one path twice
+ * @throws {TollgateError} TG_MAPPING_SIGNAL where a mapping names what is not there, or one path or signal twice
  */
 export function signalCatalogue(channels: readonly CatalogueChannel[]): SignalCatalogue {
   const shared = sharedNames(channels);
   const byName = new Map<string, SignalInfo>();
   const signals: SignalInfo[] = [];
   for (const [channel, { name, database, mapping }] of channels.entries()) {
-    const mapped = new Map(mapping.map((entry) => [entry.signal.replace(`dbc:${name}/`, 'dbc:'), entry]));
+    const mapped = entriesBySignal(name, mapping);
     const messages = new Set<string>();
     for (const message of database.messages) {
       // A second message of one name could not be told apart: the first counts, as the finding says.
@@ -61,6 +61,19 @@ export function signalInfos(database: Database, channel = 0): SignalInfo[] {
       signalInfo(channel, message, signal, `dbc:${message.name}.${signal.name}`, undefined),
     ),
   );
+}
+
+/** Entries by short name. Of two paths for one signal, rules about the one that lost would reach nothing. */
+function entriesBySignal(channel: string, mapping: readonly MappingEntry[]): Map<string, MappingEntry> {
+  const long = `dbc:${channel}/`;
+  const entries = new Map<string, MappingEntry>();
+  for (const entry of mapping) {
+    const short = entry.signal.startsWith(long) ? `dbc:${entry.signal.slice(long.length)}` : entry.signal;
+    const before = entries.get(short);
+    if (before !== undefined) throw mappingError(`${short} is given two paths: ${before.path} and ${entry.path}`);
+    entries.set(short, entry);
+  }
+  return entries;
 }
 
 function mappingError(message: string): TollgateError {

@@ -56,6 +56,25 @@ describe('the catalogue of one channel', () => {
   });
 });
 
+describe('a signal that is mapped twice', () => {
+  it.each([
+    ['dbc:Motion.Speed', 'dbc:Motion.Speed'],
+    ['dbc:Motion.Speed', 'dbc:can0/Motion.Speed'],
+    ['dbc:can0/Motion.Speed', 'dbc:Motion.Speed'],
+  ])('is refused, as %s and %s', (first, second) => {
+    const mapping = [
+      { ...speed, signal: first },
+      { ...speed, signal: second, path: 'Vehicle.Other' },
+    ];
+    expect(() => signalCatalogue([{ name: 'can0', database, mapping }])).toThrow(
+      expect.objectContaining({
+        code: 'TG_MAPPING_SIGNAL',
+        message: 'dbc:Motion.Speed is given two paths: Vehicle.Speed and Vehicle.Other',
+      }),
+    );
+  });
+});
+
 describe('the catalogue of two channels with the same database', () => {
   const { signals, byName, ambiguous } = signalCatalogue([
     { name: 'front', database, mapping: [{ ...speed, signal: 'dbc:front/Motion.Speed' }] },
