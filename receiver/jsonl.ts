@@ -3,6 +3,9 @@ import { TollgateError } from '#contracts';
 import type { Mark, OpenedRecord, RecordSink } from './contract.ts';
 import { type Cell, rowsOf } from './values.ts';
 
+/** A new file is for its owner alone: it holds people's data in the clear. One that is there keeps its mode. */
+const PRIVATE = 0o600;
+
 /**
  * Opened records as JSON lines, one a row:
  * `{"pseudonym":…,"stream":…,"seq":0,"utc":"2026-01-01T00:00:00.000Z","time_ms":0,"values":{"Vehicle.Speed":13.5}}`.
@@ -26,7 +29,7 @@ export class JsonLines implements RecordSink {
    */
   static async open(path: string, mark: number | null): Promise<JsonLines> {
     try {
-      const file = await open(path, 'a');
+      const file = await open(path, 'a', PRIVATE);
       const { size } = await file.stat();
       const position = mark === null ? size : Math.min(mark, size);
       if (position < size) await file.truncate(position);

@@ -1,3 +1,4 @@
+import { closeSync, openSync } from 'node:fs';
 import Database from 'better-sqlite3';
 import { TollgateError } from '#contracts';
 import type {
@@ -74,6 +75,7 @@ export class SqliteStore implements ReceiverStore {
    */
   constructor(path: string) {
     try {
+      if (path !== ':memory:') createPrivate(path);
       this.#db = new Database(path);
       this.#db.exec('PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;');
       this.#check(path);
@@ -253,9 +255,24 @@ export class SqliteStore implements ReceiverStore {
   }
 }
 
+/** Read and written by the owner alone. */
+const PRIVATE = 0o600;
 const EMPTY = new Uint8Array(0);
 /** Column ids remembered; beyond that they are looked up anew. */
 const MOST_COLUMNS = 10_000;
+
+/**
+ * Makes a new file that only its owner reads: it holds people's data in the clear. SQLite gives the files beside it,
+ * `-wal` and `-shm`, the mode of the database. One that is there keeps the mode that its owner gave it, and is not
+ * opened here: closing it would drop the locks that another connection of this process holds (POSIX fcntl).
+ */
+function createPrivate(path: string): void {
+  try {
+    closeSync(openSync(path, 'wx', PRIVATE));
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
+  }
+}
 
 function storeError(cause: unknown, path?: string): TollgateError {
   const reason = cause instanceof Error ? cause.message : String(cause);

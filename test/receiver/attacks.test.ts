@@ -1,5 +1,8 @@
+import { chmodSync, mkdtempSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { SqliteStore } from '#receiver';
+import { JsonLines, SqliteStore } from '#receiver';
 import { decodeProof, encodeProof, type Proof } from '#wire';
 import { MOST_RECORDS } from '../../receiver/progress.ts';
 import { MOST_EVICTED, MOST_PROOF_BYTES } from '../../receiver/proof.ts';
@@ -187,5 +190,36 @@ describe('WaitingProofs', () => {
     again.drop(again.all()[0]!);
     expect(again.packed()).toBeNull();
     expect(new WaitingProofs(at(3)).all()).toEqual([at(3)]);
+  });
+});
+
+describe('another account on the receiver’s machine', () => {
+  it('reads nothing of what was opened; a mode that the owner gave stays', async () => {
+    const folder = mkdtempSync(join(tmpdir(), 'tollgate-private-'));
+    const [shared, own] = [join(folder, 'shared.sqlite'), join(folder, 'own.jsonl')];
+    for (const file of [shared, own]) {
+      writeFileSync(file, '');
+      chmodSync(file, 0o640);
+    }
+    const unit = new TestUnit();
+    const stream = await unit.stream();
+    const stores = [new SqliteStore(join(folder, 'new.sqlite')), new SqliteStore(shared)];
+    const sinks = [await JsonLines.open(join(folder, 'new.jsonl'), null), await JsonLines.open(own, null)];
+    const [record] = await stream.records(1);
+    for (const store of stores) await bench([unit], { store, sinks }).take(stream.session, record!);
+    const modes = readdirSync(folder).map((name) => [name, (statSync(join(folder, name)).mode & 0o777).toString(8)]);
+    for (const store of stores) await store.close();
+    for (const sink of sinks) await sink.close();
+    rmSync(folder, { recursive: true });
+    expect(Object.fromEntries(modes)).toEqual({
+      'new.jsonl': '600',
+      'new.sqlite': '600',
+      'new.sqlite-shm': '600',
+      'new.sqlite-wal': '600',
+      'own.jsonl': '640',
+      'shared.sqlite': '640',
+      'shared.sqlite-shm': '640',
+      'shared.sqlite-wal': '640',
+    });
   });
 });
