@@ -1,4 +1,4 @@
-import { type SignalInfo, TollgateError } from '#contracts';
+import { nearest, type SignalInfo, TollgateError } from '#contracts';
 import type { Agreement, Rule } from './agreement.ts';
 import type { Campaign, CampaignSignal } from './campaign.ts';
 import { type Condition, canFail, canHold, conditionText, FALSE, failing, isAlways } from './condition.ts';
@@ -57,7 +57,8 @@ const NO_PERMISSION: Why = { agreement: null, rule: null, constraint: null, reas
  * all permissions and obligations that apply combine to the strictest; each requested signal leaves or has a denial
  * that names the rule.
  *
- * @throws {TollgateError} TG_POLICY_CONTEXT_SOURCE, TG_POLICY_DUPLICATE
+ * @throws {TollgateError} TG_POLICY_CONTEXT_SOURCE, TG_POLICY_DUPLICATE; TG_POLICY_VALUE where a law pack prohibits a
+ * target that no database knows
  */
 export function compilePlan(input: PlanInput): Plan {
   return new Compiler(input).plan();
@@ -82,6 +83,7 @@ class Compiler {
   }
 
   plan(): Plan {
+    for (const lawPack of this.#input.lawPacks) this.#refuseUnknownTargets(lawPack);
     for (const campaign of this.#input.campaigns) this.#campaign(campaign);
     this.#warnings();
     return this.#builder.build();
@@ -320,13 +322,33 @@ class Compiler {
     }
   }
 
-  #warnings(): void {
+  /** A prohibition of the law that reaches nothing, by a slip of the pen or a renamed signal, must not pass as obeyed. */
+  #refuseUnknownTargets({ uid, file, prohibitions }: Agreement): void {
+    for (const rule of prohibitions) {
+      const unknown = rule.targets.find((target) => !this.#isKnown(target));
+      if (unknown === undefined) continue;
+      const names = [...this.#input.signals.byName.keys()].map((name) =>
+        name.startsWith('dbc:') ? name : `vss:${name}`,
+      );
+      const near = nearest(unknown, names);
+      throw new TollgateError('TG_POLICY_VALUE', `${rule.uid} of ${uid}: no signal of the databases is ${unknown}`, {
+        place: { file, pointer: `${rule.pointer}/target` },
+        remedy: `${near === undefined ? 'Name a signal or branch of the databases.' : `Did you mean "${near}"?`} No plan was made.`,
+      });
+    }
+  }
+
+  #isKnown(target: string): boolean {
     const { signals, byName } = this.#input.signals;
+    return signals.some((signal) => targetReaches(target, signal, byName, true));
+  }
+
+  #warnings(): void {
     for (const agreement of this.#all) {
       for (const warning of agreement.warnings) this.#builder.warn(warning);
       for (const rule of [...agreement.prohibitions, ...agreement.obligations]) {
         for (const target of rule.targets) {
-          if (signals.some((signal) => targetReaches(target, signal, byName, true))) continue;
+          if (this.#isKnown(target)) continue;
           this.#builder.warn(`${rule.uid} of ${agreement.uid}: no signal of the databases is ${target}`);
         }
       }

@@ -175,6 +175,20 @@ describe('a plan', () => {
     ]);
   });
 
+  it('refuses a law pack whose prohibition reaches no signal, with its place', () => {
+    const law = lawPack({ prohibition: [prohibit('#n0', 'vss:Vehicle'), prohibit('#n1', ['vss:Vehicle.Sped'])] });
+    expect(() => plan({ lawPacks: [law] })).toThrow(
+      expect.objectContaining({
+        code: 'TG_POLICY_VALUE',
+        message: '#n1 of urn:law:test: no signal of the databases is vss:Vehicle.Sped',
+        place: { file: 'agreement.json', pointer: '/prohibition/1/target' },
+        remedy: 'Did you mean "vss:Vehicle.Speed"? No plan was made.',
+      }),
+    );
+    const known = lawPack({ prohibition: [prohibit('#n1', ['vss:Vehicle', 'dbc:Raw.THROTTLE'])] });
+    expect(plan({ lawPacks: [known] }).warnings).toEqual([]);
+  });
+
   it('refuses two documents of one name', () => {
     expect(() => plan({ agreements: [allows('vss:Vehicle'), allows('vss:Vehicle')] })).toThrow(TollgateError);
     const one = campaign({ signals: [SPEED] });
