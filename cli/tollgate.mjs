@@ -1,4 +1,4 @@
-#!/usr/bin/env -S node --disallow-code-generation-from-strings --max-semi-space-size=1 --optimize-for-size --max-lazy
+#!/usr/bin/env -S node --disallow-code-generation-from-strings --max-semi-space-size=1 --optimize-for-size --max-lazy --no-sparkplug
 // Starts the command line on a Node that can run it. Plain JavaScript without dependencies, so that an old Node
 // reaches the one clear line below instead of a syntax error.
 import { spawn } from 'node:child_process';
@@ -12,6 +12,7 @@ const FLAGS = [
   '--max-semi-space-size=1',
   '--optimize-for-size',
   '--max-lazy',
+  '--no-sparkplug',
 ];
 const here = (path) => fileURLToPath(new URL(path, import.meta.url));
 
