@@ -16,6 +16,7 @@ import {
   type SourcedDemand,
   strictest,
   unfit,
+  withholdsLast,
 } from './transforms.ts';
 import { includesAction } from './vocabulary.ts';
 
@@ -160,7 +161,11 @@ class Compiler {
     const licensed = members.every(({ licences }) => licences.length > 0);
     const demands = licensed ? members.flatMap((member) => this.#demands(campaign, member)) : [];
     const { parameters, raised, refused } = strictest(start, demands);
-    const verdicts = members.map((member) => this.#verdict(campaign, member, members, parameters, refused));
+    const withheld = entry.results.includes('last') ? withholdsLast(demands) : null;
+    const results = withheld === null ? entry.results : entry.results.filter((result) => result !== 'last');
+    let refusal = refused === null ? null : cannotCarry(refused, entry.operation);
+    if (withheld !== null && results.length === 0) refusal ??= cannotCarry(withheld, 'last');
+    const verdicts = members.map((member) => this.#verdict(campaign, member, members, parameters, refusal));
     const failed = verdicts.find((verdict): verdict is { why: Why } => 'why' in verdict);
     if (failed !== undefined) {
       members.forEach((member, i) => {
@@ -176,9 +181,15 @@ class Compiler {
       const shared = open.filter(({ agreement }) =>
         verdicts.every((verdict) => 'open' in verdict && verdict.open.some((one) => one.agreement === agreement)),
       );
-      const operation = operationOf(parameters, member.entry.results, axisOf(member.info));
+      const operation = operationOf(parameters, results, axisOf(member.info));
       this.#builder.add(campaign, member.info, operation, shared, prohibitions);
       for (const note of raised) this.#builder.raise(`${campaign.campaign}: ${member.info.name}: ${note}`);
+      if (withheld !== null) {
+        const { text, rule, agreement } = withheld;
+        this.#builder.raise(
+          `${campaign.campaign}: ${member.info.name}: last withheld by ${text} of ${rule} of ${agreement}`,
+        );
+      }
       const flips =
         member.info.f * member.info.factor < 0 && entry.results.some((result) => result === 'min' || result === 'max');
       if (flips)
@@ -193,23 +204,13 @@ class Compiler {
     member: Request,
     members: readonly Request[],
     parameters: Parameters,
-    refused: SourcedDemand | null,
+    refusal: Why | null,
   ): { why: Why } | { open: OpenLicence[]; prohibitions: GateRule[] } {
     const known = this.#known(campaign, parameters);
     const prohibitions = this.#prohibitions(campaign, member.info, known);
     if ('why' in prohibitions) return prohibitions;
     if (member.licences.length === 0) return { why: member.closest };
-    if (refused !== null) {
-      const { agreement, rule, text } = refused;
-      return {
-        why: {
-          agreement,
-          rule,
-          constraint: `${text}, which ${member.entry.operation} cannot carry`,
-          reason: 'transform',
-        },
-      };
-    }
+    if (refusal !== null) return { why: refusal };
     const misfit = unfit(member.entry.operation, member.info) ?? missingAxis(member, members);
     if (misfit !== null) return { why: { ...NO_PERMISSION, constraint: misfit, reason: 'transform' } };
     const open = openLicences(member, known);
@@ -377,6 +378,10 @@ function openLicences({ licences }: Request, known: Known): { why: Why } | { lic
     return rules.length === 0 ? [] : [{ agreement, rules }];
   });
   return open.length === 0 ? { why: closest! } : { licences: open };
+}
+
+function cannotCarry({ agreement, rule, text }: SourcedDemand, carrier: string): Why {
+  return { agreement, rule, constraint: `${text}, which ${carrier} cannot carry`, reason: 'transform' };
 }
 
 /** Both axes of a position run under the coarser proposal of the two. */

@@ -57,6 +57,17 @@ export function strictest(
   return { parameters, raised, refused: null };
 }
 
+/**
+ * The demand that `last` of a window does not meet; null where it may leave. `last` is one sample as it came: it hides
+ * nothing where a number of samples is demanded, nor where no least window is and the campaign may ask for 1 ms.
+ */
+export function withholdsLast(demands: readonly SourcedDemand[]): SourcedDemand | null {
+  const samples = demands.find(({ operand }) => operand === 'auto:minSamples');
+  if (samples !== undefined) return samples;
+  const windows = demands.filter(({ operand }) => operand === 'auto:aggregationWindow');
+  return windows.some(({ atLeast }) => atLeast > 0) ? null : (windows[0] ?? null);
+}
+
 const LABEL: Readonly<Record<ParameterName, string>> = {
   periodMs: 'sampling period',
   windowMs: 'window',

@@ -268,6 +268,48 @@ describe('a demanded transform', () => {
     ]);
   });
 
+  it.each<[string, readonly Json[]]>([
+    ['a duty to aggregate', []],
+    ['a window of 0', [atom('auto:aggregationWindow', 'gteq', 'PT0S')]],
+    ['a number of samples', [atom('auto:minSamples', 'gteq', 50)]],
+    [
+      'a number of samples in a window',
+      [atom('auto:aggregationWindow', 'gteq', 'PT10S'), atom('auto:minSamples', 'gteq', 50)],
+    ],
+  ])('of %s is not met by the last sample', (_, refinement) => {
+    const duty = refinement.length === 0 ? 'aggregate' : { value: 'aggregate', refinement };
+    const own = agreement({
+      permission: [{ uid: '#p1', target: 'vss:Vehicle', action: 'distribute', duty: [{ action: duty }] }],
+    });
+    const made = plan({
+      campaigns: [campaign({ signals: [aggregate(SPEED, '1ms', 'last'), aggregate(BRAKE, '10s', 'min, last')] })],
+      agreements: [own],
+    });
+    expect(made.denials).toMatchObject([
+      {
+        signal: SPEED,
+        rule: '#p1',
+        reason: 'transform',
+        constraint: expect.stringMatching(/, which last cannot carry$/),
+      },
+    ]);
+    expect(operations(made)).toMatchObject([{ kind: 'aggregate', windowMs: 10_000, results: ['min'] }]);
+    expect(made.raised).toContainEqual(
+      expect.stringMatching(/^ubi: Vehicle.Chassis.*: last withheld by .* of #p1 of /),
+    );
+  });
+
+  it('of a least window lets the last sample of each out, as no demand does', () => {
+    const campaigns = [campaign({ signals: [aggregate(SPEED, '1ms', 'last')] })];
+    const window = allows('vss:Vehicle', [], [atom('auto:aggregationWindow', 'gteq', 'PT10S')]);
+    expect(operations(plan({ campaigns, agreements: [window] }))).toEqual([
+      { kind: 'aggregate', windowMs: 10_000, results: ['last'] },
+    ]);
+    expect(operations(plan({ campaigns, agreements: [allows('vss:Vehicle')] }))).toEqual([
+      { kind: 'aggregate', windowMs: 1, results: ['last'] },
+    ]);
+  });
+
   it('makes of raw one sample a period', () => {
     const demand = [atom('auto:sampling', 'gteq', 'PT2S')];
     expect(
