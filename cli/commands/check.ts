@@ -25,7 +25,7 @@ Nothing is started and nothing is written.
 Exit code: 0 all good, 1 problems were found, 2 the configuration itself cannot be read.
 
 Example:
-  tollgate check --config demo/tollgate.yaml
+  tollgate check --config /etc/tollgate/tollgate.yaml
 `,
   async run(args, io) {
     const { values } = parseArgs({
@@ -91,7 +91,7 @@ export function planText(plan: Plan, io: Io): string {
   const context = plan.rights.filter(({ right }) => right !== 'record');
   if (context.length > 0) {
     const rows = context.map(({ signal, right, because }) => [signal.name, right, because]);
-    parts.push(`${bold('Decoded, never leaves', io)}\n${table(rows)}`);
+    parts.push(`${bold('Decoded for the gate alone', io)}\n${table(rows)}`);
   }
   if (plan.denials.length > 0) {
     const rows = plan.denials.map(({ signal, campaign, reason, rule, constraint }) => [

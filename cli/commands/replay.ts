@@ -38,7 +38,7 @@ their ledger to a store. Without a campaign and an agreement nothing may leave, 
 
 Example:
   tollgate replay drive.log --dbc drive.dbc --campaign ubi.yaml --agreement ubi.json --state replayed
-  tollgate verify replayed/tollgate.sqlite
+  tollgate verify replayed --keys replayed/keys/unit
 `,
   async run(args, io) {
     const { values, positionals } = parseArgs({
