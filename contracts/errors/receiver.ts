@@ -60,7 +60,7 @@ export const RECEIVER_ERRORS = {
     remedy: "Keep the receiver's store and the proof as evidence; the records stay opened, not proven.",
   },
   TG_RECEIVER_ROLLBACK: {
-    cause: 'A unit signed a ledger that is contradicts one that it signed before.',
+    cause: 'A unit signed a ledger that contradicts one that it signed before.',
     remedy:
       'Its store was rolled back or it keeps two ledgers: keep both checkpoints as evidence and examine the unit.',
   },
