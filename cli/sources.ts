@@ -9,8 +9,8 @@ export function sourceFactory(config: Config, log: Log): SourceFactory {
   const bootId = new Uint8Array(randomBytes(8));
   return async (source, channel): Promise<FrameSource> => {
     if (source.type === 'candump') {
-      const { candumpSource } = await import('#agent/sources/candump');
-      return candumpSource({
+      const { logSource } = await import('#agent/sources/log');
+      return logSource({
         name: source.name,
         path: source.path!,
         channel,

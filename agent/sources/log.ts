@@ -1,7 +1,8 @@
 import { basename } from 'node:path';
-import { type FrameBatch, type FrameFilter, type FrameSource, OFFSET_TIME, TollgateError } from '#contracts';
+import { type FrameBatch, type FrameFilter, type FrameSource, TollgateError } from '#contracts';
 import { type LogFormat, type LogOptions, type LogReader, logFormat, MOST_HEAD_BYTES } from '#decoders';
-import { openLog } from './candump.ts';
+import { timeOfLast } from '../clock.ts';
+import { openLog } from './log-file.ts';
 
 /** In real time no frame waits longer than this for its batch. */
 const REALTIME_SPAN_NS = 20e6;
@@ -163,12 +164,6 @@ class LogSource implements FrameSource {
       throw error;
     }
   }
-}
-
-/** Receive time of the last frame of a batch, ns. */
-function timeOfLast({ bytes, slotBytes, count }: FrameBatch): number {
-  const view = new DataView(bytes.buffer, bytes.byteOffset + (count - 1) * slotBytes + OFFSET_TIME, 8);
-  return view.getUint32(4, true) * 2 ** 32 + view.getUint32(0, true);
 }
 
 function sleepUntil(atMs: number, signal: AbortSignal): Promise<void> {

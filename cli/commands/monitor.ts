@@ -1,7 +1,7 @@
 import { Readable } from 'node:stream';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
-import { openLog } from '#agent/sources/candump';
+import { openLog } from '#agent/sources/log-file';
 import { CAN_EFF_FLAG, type FrameBatch, OFFSET_TIME, TollgateError } from '#contracts';
 import { CandumpParser } from '#decoders';
 import type { Command, Io } from '../command.ts';

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { loadDocuments } from '#agent/documents';
 import { loadUnitKeys, writeEnrolment } from '#agent/keys';
-import { candumpSource } from '#agent/sources/candump';
+import { logSource } from '#agent/sources/log';
 import { Unit, type UnitStatus } from '#agent/unit';
 import { type FrameSource, formatError, TollgateError } from '#contracts';
 import { enrolment } from '#trust';
@@ -26,7 +26,7 @@ export const command: Command = {
   help: `
 Usage: tollgate replay LOG --dbc F [--mapping F] [--campaign F]… [--agreement F]… [--state DIR] [--json]
 
-Decodes the log (candump -L, plain or gzip), applies the plan that campaigns and agreements make, seals the records and commits them with
+Decodes the log (candump, ASC, BLF, SavvyCAN CSV, PCAP, PCAPNG; plain or gzip), applies the plan that campaigns and agreements make, seals the records and commits them with
 their ledger to a store. Without a campaign and an agreement nothing may leave, and the summary says so. Keys are made for the occasion.
 
   --dbc F         database of the log
@@ -91,7 +91,7 @@ Example:
         maxBytes: Number.MAX_SAFE_INTEGER,
         groupCommitMs: 1000,
       });
-      const source = candumpSource({
+      const source = logSource({
         name: log,
         path: log,
         bootId: unit.bootId,

@@ -89,8 +89,8 @@ async function sourceOf(
     const vehicle = await vehicleSource({ name: config.name, dbc: config.dbc, realtime: false, bootId, seconds });
     return fast ? vehicle : paced(vehicle, WATCHED_SPEED);
   }
-  const { candumpSource } = await import('#agent/sources/candump');
-  const log = candumpSource({ name: config.name, path: source.log, channel: 0, bootId, batchFrames: 256 });
+  const { logSource } = await import('#agent/sources/log');
+  const log = logSource({ name: config.name, path: source.log, channel: 0, bootId, batchFrames: 256 });
   return fast ? log : paced(log, WATCHED_SPEED);
 }
 

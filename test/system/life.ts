@@ -1,6 +1,6 @@
 import { appendFileSync } from 'node:fs';
 import { loadConfig } from '#agent/config/load';
-import { candumpSource } from '#agent/sources/candump';
+import { logSource } from '#agent/sources/log';
 import { Service } from '../../agent/service.ts';
 import type { ProtocolState } from '../../agent/store/contract.ts';
 
@@ -41,7 +41,7 @@ service = await Service.open({
   version: '0.0.0',
   publishMs: 100,
   source: async ({ name, path, realtime }, channel) =>
-    candumpSource({ name, path: path!, channel, realtime, bootId: new Uint8Array(8) }),
+    logSource({ name, path: path!, channel, realtime, bootId: new Uint8Array(8) }),
   observe,
   ...(IN_THE_STORE.includes(state!)
     ? { faultAt: { state: state as ProtocolState, occurrence: Number(occurrence) } }

@@ -1,6 +1,6 @@
 import { loadConfig } from '#agent/config/load';
 import type { Log, LogFields } from '#agent/log';
-import { candumpSource } from '#agent/sources/candump';
+import { logSource } from '#agent/sources/log';
 import { Service, type ServiceOptions } from '../../agent/service.ts';
 
 /** An agent in this process, on a configuration of a unit folder. */
@@ -11,7 +11,7 @@ export async function openService(file: string, more: Partial<ServiceOptions> = 
     version: '0.0.0',
     publishMs: 200,
     source: async ({ name, path, realtime }, channel) =>
-      candumpSource({ name, path: path!, channel, realtime, bootId: new Uint8Array(8) }),
+      logSource({ name, path: path!, channel, realtime, bootId: new Uint8Array(8) }),
     ...more,
   });
 }

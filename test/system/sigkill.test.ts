@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { loadConfig } from '#agent/config/load';
-import { candumpSource } from '#agent/sources/candump';
+import { logSource } from '#agent/sources/log';
 import { Service } from '../../agent/service.ts';
 import type { ProtocolState } from '../../agent/store/contract.ts';
 import { anyBroker } from './brokers.ts';
@@ -92,7 +92,7 @@ async function drain(config: string): Promise<boolean> {
     log: { info: () => undefined, warn: () => undefined },
     version: '0.0.0',
     publishMs: 100,
-    source: async ({ name, path }, channel) => candumpSource({ name, path: path!, channel, bootId: new Uint8Array(8) }),
+    source: async ({ name, path }, channel) => logSource({ name, path: path!, channel, bootId: new Uint8Array(8) }),
   });
   const { signal } = new AbortController();
   await service.play(signal);

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { type CandumpSourceOptions, candumpSource } from '#agent/sources/candump';
+import { type LogSourceOptions, logSource } from '#agent/sources/log';
 import type { FrameFilter, TollgateError } from '#contracts';
 
 const ALL: FrameFilter = { ids: [null] };
@@ -24,8 +24,8 @@ async function file(name: string, content: string | Uint8Array): Promise<string>
 }
 
 /** First payload byte of each frame, as delivered; every delivery takes a turn of the loop. */
-async function play(options: Omit<CandumpSourceOptions, 'name' | 'bootId'>, filter = ALL) {
-  const source = candumpSource({ name: 'log', bootId: new Uint8Array(8), ...options });
+async function play(options: Omit<LogSourceOptions, 'name' | 'bootId'>, filter = ALL) {
+  const source = logSource({ name: 'log', bootId: new Uint8Array(8), ...options });
   const seen: number[] = [];
   const channels = new Set<number>();
   let inside = 0;
@@ -94,7 +94,7 @@ describe('a candump source', () => {
 
 describe('a log that cannot be read to its end', () => {
   it('is refused when it is not there', async () => {
-    const source = candumpSource({ name: 'log', path: join(dir, 'absent.log'), bootId: new Uint8Array(8) });
+    const source = logSource({ name: 'log', path: join(dir, 'absent.log'), bootId: new Uint8Array(8) });
     await expect(source.open(() => undefined, ALL)).rejects.toMatchObject({ code: 'TG_LOG_FILE' });
     await source.close();
   });
@@ -119,7 +119,7 @@ describe('a log that cannot be read to its end', () => {
 
   it('can be closed in the middle', async () => {
     const path = await file('long.log', log(100_000));
-    const source = candumpSource({ name: 'log', path, bootId: new Uint8Array(8), batchFrames: 10 });
+    const source = logSource({ name: 'log', path, bootId: new Uint8Array(8), batchFrames: 10 });
     let batches = 0;
     await source.open(async () => {
       batches++;
@@ -131,7 +131,7 @@ describe('a log that cannot be read to its end', () => {
   });
 
   it('ends with the error of who takes the frames', async () => {
-    const source = candumpSource({ name: 'log', path: await file('throw.log', log(10)), bootId: new Uint8Array(8) });
+    const source = logSource({ name: 'log', path: await file('throw.log', log(10)), bootId: new Uint8Array(8) });
     await source.open(() => {
       throw new Error('full');
     }, ALL);
@@ -143,7 +143,7 @@ describe('a log in real time', () => {
   it('gives no frame before its time', async () => {
     const start = performance.now();
     const late: number[] = [];
-    const source = candumpSource({
+    const source = logSource({
       name: 'log',
       path: await file('slow.log', log(60)),
       bootId: new Uint8Array(8),
