@@ -1,6 +1,6 @@
 import { TollgateError } from '#contracts';
 import { type Checkpoint, nodeCrypto, parseCheckpoint, sha256Tree, verifyCheckpoint, verifyInclusion } from '#ledger';
-import { decodeProof, nextChain, type Proof, recordLeaf } from '#wire';
+import { decodeProof, MOST_EVICTED, nextChain, type Proof, recordLeaf } from '#wire';
 import type { KnownCheckpoint, ReceiverStore } from './contract.ts';
 import type { ReceiverKeys } from './keys.ts';
 import { foreign } from './opening.ts';
@@ -22,8 +22,6 @@ export type ProofOutcome =
       readonly checkpoint: KnownCheckpoint;
     };
 
-/** Evicted records that a unit names in one proof at most (agent/store/writer.ts): it takes a nearer record instead. */
-export const MOST_EVICTED = 2_000;
 /** Bytes of a proof at most: 2,000 evicted records of 40 bytes, a path of 53 hashes and a note take 82 KiB. */
 export const MOST_PROOF_BYTES = 96 * 2 ** 10;
 /** Links read from the store at once. */

@@ -18,6 +18,9 @@ export interface Proof {
   readonly evicted: readonly EvictedRecord[];
 }
 
+/** Evicted records that one proof names at most: 40 bytes each, far below the 128 KiB of a message. */
+export const MOST_EVICTED = 2_000;
+
 const VERSION = 1;
 const HASH_BYTES = 32;
 const shape = new Shape('proof');

@@ -171,19 +171,8 @@ export interface DurableStats extends StoreStats {
   readonly fault: ErrorCode | null;
 }
 
-export interface MeterRow {
-  readonly agreement: string;
-  readonly recipient: string;
-  readonly purpose: string;
-  readonly action: string;
-  /** As in `MeterDelta`. */
-  readonly hour: number;
-  readonly records: number;
-  readonly samples: number;
-  readonly bytes: number;
-  readonly denied: number;
-  readonly fields: Readonly<Record<string, number>>;
-}
+/** One hour's counters, the sum of its deltas. */
+export type MeterRow = MeterDelta;
 
 /** Which records `recordsAbout` returns; what is left out does not restrict. */
 export interface RecordQuery {

@@ -2,6 +2,7 @@ import { rmSync, statSync } from 'node:fs';
 import { type ErrorCode, TollgateError } from '#contracts';
 import { readLeaf } from '#ledger';
 import { gapLeaf } from '#wire/leaf';
+import { MOST_EVICTED } from '#wire/proof';
 import type { Ack, DurableStats, OutboxRow, ProofMaterial, ProtocolState, RowKind } from './contract.ts';
 import { type Connection, connectWriter, lock, translate, type WriterOptions } from './database.ts';
 import { type Group, readGroup, type StreamInfo } from './group.ts';
@@ -26,8 +27,6 @@ export interface WriterSettings extends WriterOptions {
 }
 
 const ROW_KINDS: readonly RowKind[] = ['session', 'record', 'proof'];
-/** Evicted records that one proof names: 40 bytes each, far below the 128 KiB of a message. */
-const MOST_EVICTED = 2_000;
 /** Records that one gap leaf names. */
 const MOST_IN_LEAF = 1_000;
 

@@ -3,9 +3,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { JsonLines, SqliteStore } from '#receiver';
-import { decodeProof, encodeProof, type Proof } from '#wire';
+import { decodeProof, encodeProof, MOST_EVICTED, type Proof } from '#wire';
 import { MOST_RECORDS } from '../../receiver/progress.ts';
-import { MOST_EVICTED, MOST_PROOF_BYTES } from '../../receiver/proof.ts';
+import { MOST_PROOF_BYTES } from '../../receiver/proof.ts';
 import { WaitingProofs } from '../../receiver/waiting-proofs.ts';
 import { type Bench, bench, type Message, TestUnit } from './parts.ts';
 
