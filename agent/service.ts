@@ -105,7 +105,10 @@ export class Service {
     const finish = async () => {
       await this.#closeSources();
       await this.unit.finish();
-      await this.uplink?.flush(Math.max(0, STOP_MS - (performance.now() - startMs)));
+      // Without a connection there is nobody to wait for: what is committed goes at the next start.
+      if (this.uplink?.status().connected === true) {
+        await this.uplink.flush(Math.max(0, STOP_MS - (performance.now() - startMs)));
+      }
     };
     const finished = finish();
     try {
