@@ -1,5 +1,5 @@
 import { spawnSync } from 'node:child_process';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -20,66 +20,120 @@ import { grow, leafBytes } from './trees.ts';
 
 const script = fileURLToPath(new URL('./verify_rfc9162.py', import.meta.url));
 const python = part('python3');
+/** Built from `.ci/steps/merkle-judge` by CI's preparation. */
+const go = fileURLToPath(new URL('../../.bench/judges/merkle-judge', import.meta.url));
 const base64 = (bytes: Uint8Array) => Buffer.from(bytes).toString('base64');
 const LEAVES = 600;
-const CASES = 4000;
+const PROOFS = 10_000;
 
-/** Inclusion and consistency proofs, half of them damaged, with our own verdict. */
-function proofCases(): { line: string; verdict: boolean }[] {
-  const tree = grow(LEAVES);
-  const roll = dice(23);
-  const damage = (bytes: Uint8Array) => bytes.map((byte, i) => (i === 5 ? byte ^ (1 << roll(8)) : byte));
-  const cases = [];
-  for (let i = 0; i < CASES; i++) {
-    const size = 1 + roll(LEAVES);
-    const wrong = roll(2) === 1 ? roll(5) : -1;
-    const root = rootAt(size, tree.node, sha256Tree);
-    if (roll(2) === 0) {
-      const leaf = roll(size);
-      let path = inclusionProof(leaf, size, tree.node, sha256Tree);
-      if (wrong === 0) path = path.slice(1);
-      if (wrong === 1) path = [...path, root];
-      if (wrong === 2) path = path.map((hash, at) => (at === 0 ? damage(hash) : hash));
-      const one = { leaf: wrong === 3 ? leaf + 1 : leaf, size, root: wrong === 4 ? damage(root) : root, path };
-      const leafHash = sha256Tree.leaf(leafBytes(leaf));
-      const verdict = verifyInclusion(sha256Tree, one.leaf, size, leafHash, path, one.root);
-      cases.push({
-        verdict,
-        line: { ...one, leafHash: base64(leafHash), root: base64(one.root), path: path.map(base64) },
-      });
-    } else {
-      const first = 1 + roll(size);
-      const firstRoot = rootAt(first, tree.node, sha256Tree);
-      let path = consistencyProof(first, size, tree.node, sha256Tree);
-      if (wrong === 0) path = path.slice(1);
-      if (wrong === 1) path = [...path, root];
-      if (wrong === 2) path = path.map((hash, at) => (at === 0 ? damage(hash) : hash));
-      const one = {
-        first: wrong === 3 ? first + 1 : first,
-        second: size,
-        secondRoot: wrong === 4 ? damage(root) : root,
-      };
-      const verdict = verifyConsistency(sha256Tree, one.first, size, firstRoot, one.secondRoot, path);
-      const texts = { firstRoot: base64(firstRoot), secondRoot: base64(one.secondRoot), path: path.map(base64) };
-      cases.push({ verdict, line: { ...one, ...texts } });
-    }
-  }
-  return cases.map(({ verdict, line }) => ({ verdict, line: JSON.stringify(line) }));
+interface Inclusion {
+  readonly leaf: number;
+  readonly size: number;
+  readonly leafHash: Uint8Array;
+  readonly root: Uint8Array;
+  readonly path: readonly Uint8Array[];
 }
 
-describe('a verifier written in Python from RFC 9162 alone', () => {
-  it.skipIf(python === null)('agrees with ours on good and damaged proofs (needs the package python3)', () => {
-    const cases = proofCases();
-    const input = cases.map(({ line }) => `${line}\n`).join('');
-    const child = spawnSync(python!, [script, 'proofs'], { input, encoding: 'utf8', maxBuffer: 1 << 26 });
-    expect(child.stderr).toBe('');
-    const verdicts = child.stdout.trim().split('\n');
-    expect(verdicts).toHaveLength(CASES);
-    const differ = cases.filter(({ verdict }, i) => String(verdict) !== verdicts[i]);
-    expect(differ).toEqual([]);
-    const accepted = cases.filter(({ verdict }) => verdict).length;
-    expect(accepted).toBeGreaterThan(CASES / 3);
-    expect(CASES - accepted).toBeGreaterThan(CASES / 4);
+interface Consistency {
+  readonly first: number;
+  readonly second: number;
+  readonly firstRoot: Uint8Array;
+  readonly secondRoot: Uint8Array;
+  readonly path: readonly Uint8Array[];
+}
+
+type Proof = Inclusion | Consistency;
+
+const ours = (proof: Proof) =>
+  'leaf' in proof
+    ? verifyInclusion(sha256Tree, proof.leaf, proof.size, proof.leafHash, proof.path, proof.root)
+    : verifyConsistency(sha256Tree, proof.first, proof.second, proof.firstRoot, proof.secondRoot, proof.path);
+
+/** The line that judges read; bytes in base64. */
+function lineOf(proof: Proof): string {
+  const texts = Object.entries(proof).map(([key, value]) => {
+    if (typeof value === 'number') return [key, value];
+    return [key, Array.isArray(value) ? value.map(base64) : base64(value)];
+  });
+  return JSON.stringify(Object.fromEntries(texts));
+}
+
+/** Good proofs of every kind of place, and beside each one mutant of it. */
+function proofCases(): { readonly good: Proof[]; readonly mutants: Proof[] } {
+  const tree = grow(LEAVES);
+  const roll = dice(23);
+  const roots = Array.from({ length: LEAVES + 1 }, (_, size) => rootAt(size, tree.node, sha256Tree));
+  const good: Proof[] = [];
+  const mutants: Proof[] = [];
+  while (good.length < PROOFS) {
+    const size = 1 + roll(LEAVES);
+    const proof: Proof = roll(2) === 0 ? inclusion(roll(size), size) : consistency(1 + roll(size), size);
+    good.push(proof);
+    mutants.push(mutant(proof, roll));
+  }
+  return { good, mutants };
+
+  function inclusion(leaf: number, size: number): Inclusion {
+    const path = inclusionProof(leaf, size, tree.node, sha256Tree);
+    return { leaf, size, leafHash: sha256Tree.leaf(leafBytes(leaf)), root: roots[size]!, path };
+  }
+
+  function consistency(first: number, second: number): Consistency {
+    const path = consistencyProof(first, second, tree.node, sha256Tree);
+    return { first, second, firstRoot: roots[first]!, secondRoot: roots[second]!, path };
+  }
+}
+
+/** The proof with one thing wrong. */
+function mutant(proof: Proof, roll: (n: number) => number): Proof {
+  const { path } = proof;
+  const flip = (bytes: Uint8Array) => {
+    const at = roll(bytes.length);
+    return bytes.map((byte, i) => (i === at ? byte ^ (1 << roll(8)) : byte));
+  };
+  const at = path.length === 0 ? -1 : roll(path.length);
+  switch (at === -1 ? 3 + roll(3) : roll(6)) {
+    case 0:
+      return { ...proof, path: path.filter((_, i) => i !== at) };
+    case 1:
+      return { ...proof, path: path.with(at, flip(path[at]!)) };
+    case 2:
+      return { ...proof, path: [...path.slice(0, at), path[at]!, ...path.slice(at)] };
+    case 3:
+      return { ...proof, path: [...path, flip(new Uint8Array(32))] };
+    case 4:
+      return 'leaf' in proof ? { ...proof, root: flip(proof.root) } : { ...proof, secondRoot: flip(proof.secondRoot) };
+    default:
+      return 'leaf' in proof
+        ? { ...proof, leafHash: flip(proof.leafHash) }
+        : { ...proof, firstRoot: flip(proof.firstRoot) };
+  }
+}
+
+function judge(program: string, args: readonly string[], proofs: readonly Proof[]): string[] {
+  const input = proofs.map((proof) => `${lineOf(proof)}\n`).join('');
+  const child = spawnSync(program, args, { input, encoding: 'utf8', maxBuffer: 1 << 26 });
+  expect(child.stderr).toBe('');
+  return child.stdout.trim().split('\n');
+}
+
+describe('a verifier that is not ours', () => {
+  const { good, mutants } = proofCases();
+  const all = (verdict: string) => Array.from({ length: PROOFS }, () => verdict);
+
+  it('has 10,000 proofs and 10,000 mutants to judge, and we tell them apart', () => {
+    expect(good.filter((proof) => !ours(proof))).toEqual([]);
+    expect(mutants.filter(ours)).toEqual([]);
+  });
+
+  it.skipIf(python === null)('written in Python from RFC 9162 alone, says the same (needs the package python3)', () => {
+    expect(judge(python!, [script, 'proofs'], good)).toEqual(all('true'));
+    expect(judge(python!, [script, 'proofs'], mutants)).toEqual(all('false'));
+  });
+
+  it.skipIf(!existsSync(go))('in Go, the reference, says the same (needs .ci/steps/30-merkle-judge.sh)', () => {
+    expect(judge(go, [], good)).toEqual(all('true'));
+    expect(judge(go, [], mutants)).toEqual(all('false'));
   });
 
   it.skipIf(python === null)('accepts our exports and no changed ones (needs the package python3)', async () => {
