@@ -1,11 +1,14 @@
-import type { IClientOptions, MqttClient } from 'mqtt';
+import type { IClientOptions, IClientPublishOptions, MqttClient } from 'mqtt';
 import { TollgateError } from '#contracts';
+import { TopicAliases } from './mqtt/aliases.ts';
+import { openWire, type Wire } from './mqtt/wire.ts';
 
 /** MQTT version: 5, or 4 for brokers that speak 3.1.1 only. */
 export type MqttProtocol = 5 | 4;
 
 /** PEM texts. Both sides speak TLS 1.3; `cert` and `key` prove the client (mutual authentication). */
 export interface MqttTls {
+  /** One CA or several, one after the other: two that overlap while the broker's rotates. */
   readonly ca: string | Uint8Array;
   readonly cert?: string | Uint8Array;
   readonly key?: string | Uint8Array;
@@ -16,6 +19,17 @@ export interface MqttWill {
   readonly topic: string;
   readonly payload: Uint8Array;
   readonly retain: boolean;
+  /** The broker waits so long for the client to come back before it publishes, s (MQTT 5, and only within a session). */
+  readonly delayS?: number;
+}
+
+/** How one message goes out. */
+export interface PublishOptions {
+  readonly retain: boolean;
+  /** Many messages go to this topic: where the broker grants aliases, two bytes stand for it after the first. */
+  readonly alias?: boolean;
+  /** The broker may forget the message when nobody took it for so long, s (MQTT 5). */
+  readonly expiryS?: number;
 }
 
 export interface MqttOptions {
@@ -29,8 +43,15 @@ export interface MqttOptions {
   readonly keepalive: number;
   /** Longest wait for the broker's answer to CONNECT, ms. */
   readonly connectTimeoutMs?: number;
+  /**
+   * How long the broker keeps our subscriptions, and messages to them, after the connection, s (MQTT 5). 0, the
+   * default: the session ends with the connection. With 3.1.1 it always does.
+   */
+  readonly sessionExpiryS?: number;
   /** Messages that the broker may have in flight towards us (MQTT 5 only). */
   readonly receiveMaximum?: number;
+  /** Largest packet that we take, bytes; larger messages are let go, with MQTT 5 by the broker already. */
+  readonly maximumPacketBytes?: number;
   /**
    * A message came. The broker's next message, and its answer to this one, wait for the promise: that is the
    * back-pressure. It must not wait for a `publish` of the same link, whose PUBACK would wait behind it.
@@ -48,41 +69,55 @@ export interface MqttLink {
   readonly receiveMaximum: number;
   /** Largest packet that the broker takes, bytes; Infinity where it named none. */
   readonly maximumPacketBytes: number;
+  /** Topic aliases that the broker grants; 0 for none. */
+  readonly topicAliasMaximum: number;
+  /** The broker still had our session: subscriptions stand, and what came meanwhile follows. */
+  readonly sessionPresent: boolean;
+  /** Bytes on the wire since the connection began, TLS included. */
+  readonly sentBytes: number;
+  readonly receivedBytes: number;
+  /** Bytes of ours that have not left this process. */
+  readonly unsentBytes: number;
   /**
    * Resolves at PUBACK. Calls reach the broker in their order.
    *
    * @throws {TollgateError} TG_BROKER_LOST when the connection ends first, TG_BROKER_PUBLISH when the broker says no
    */
-  publish(topic: string, payload: Uint8Array, options: { readonly retain: boolean }): Promise<void>;
+  publish(topic: string, payload: Uint8Array, options: PublishOptions): Promise<void>;
   /** @throws {TollgateError} TG_BROKER_REFUSED when the broker grants less than QoS 1 */
   subscribe(filters: readonly string[]): Promise<void>;
-  /** Says goodbye where nothing is in flight, and closes. */
-  end(): Promise<void>;
+  /** Says goodbye where nothing is in flight, and closes; `forget` ends the session at the broker too. */
+  end(options?: { readonly forget?: boolean }): Promise<void>;
+  /** Closes without a word: what has not left the machine is thrown away. */
+  reset(): void;
 }
 
 /** Wait before the second attempt, ms; it doubles from there. */
 export const FIRST_BACKOFF_MS = 1_000;
+/** Chance may say 0; a broker that refuses at once is not asked in a circle, ms. */
+export const SHORTEST_BACKOFF_MS = 50;
 /** Longest wait between attempts, ms: a broker that is back has its clients within a minute. */
 export const LONGEST_BACKOFF_MS = 60_000;
 /** A connection that stood this long starts the waits anew, ms: one that falls at once does not. */
 export const STABLE_MS = 10_000;
 
 /**
- * Wait before the next attempt: doubled each time, half of it by chance, so that a fleet does not come back as one.
+ * Wait before the next attempt: by chance up to a bound that doubles each time (full jitter), so that a fleet does not
+ * come back as one.
  *
  * @param failures attempts or short connections in a row, 0 for none
  * @param random   0 ≤ x < 1
  */
 export function backoffMs(failures: number, random: () => number): number {
-  const whole = Math.min(FIRST_BACKOFF_MS * 2 ** failures, LONGEST_BACKOFF_MS);
-  return whole / 2 + random() * (whole / 2);
+  const bound = Math.min(FIRST_BACKOFF_MS * 2 ** failures, LONGEST_BACKOFF_MS);
+  return Math.max(SHORTEST_BACKOFF_MS, random() * bound);
 }
 
 /** Longest wait for CONNACK where the caller names none, ms. */
 export const CONNECT_TIMEOUT_MS = 10_000;
+/** Largest packet that we take where the caller names none, bytes: a record is at most 128 KiB, a session or a proof less. */
+const MOST_PACKET_BYTES = 1024 * 1024;
 /** Without a receive maximum of the broker the packet identifier is the limit, MQTT 5 §3.2.2.3.3. */
-/** A record is at most 128 KiB, a session or a proof less; bytes. */
-const MOST_MESSAGE_BYTES = 1024 * 1024;
 const MOST_IN_FLIGHT = 65_535;
 /** How long a goodbye may take before the socket is closed, ms. */
 const GOODBYE_MS = 200;
@@ -104,12 +139,14 @@ export async function connectMqtt(options: MqttOptions): Promise<MqttLink> {
   // Imported here: a unit that only checks its documents does not load it.
   const mqtt = await import('mqtt');
   options.signal?.throwIfAborted();
-  const client = mqtt.default.connect(options.url, {
-    ...clientOptions(options),
+  const url = new URL(options.url);
+  const wire = openWire(url, options.tls);
+  const client = new mqtt.default.MqttClient(() => wire.stream, {
+    ...clientOptions(options, url),
     messageIdProvider: new mqtt.UniqueMessageIdProvider(),
   });
   return await new Promise<MqttLink>((resolve, reject) => {
-    const link = new Link(client, options, { resolve, reject });
+    const link = new Link(client, wire, options, { resolve, reject });
     if (options.signal !== undefined) {
       const abort = () => void link.end();
       options.signal.addEventListener('abort', abort, { once: true });
@@ -118,31 +155,31 @@ export async function connectMqtt(options: MqttOptions): Promise<MqttLink> {
   });
 }
 
-function clientOptions(options: MqttOptions): IClientOptions {
-  const pem = (text: string | Uint8Array) => (typeof text === 'string' ? text : Buffer.from(text));
-  const { tls, will } = options;
+function clientOptions(options: MqttOptions, url: URL): IClientOptions {
+  const { protocol, will, sessionExpiryS = 0 } = options;
+  const five = protocol === 5;
+  const delay = five && will?.delayS !== undefined ? { properties: { willDelayInterval: will.delayS } } : {};
   return {
-    protocolVersion: options.protocol,
+    protocolVersion: protocol,
     clientId: options.clientId,
-    clean: true,
+    // 3.1.1 has no session that ends by itself: one per pseudonym would stay at the broker for ever.
+    clean: !five || sessionExpiryS === 0,
     keepalive: options.keepalive,
     reconnectPeriod: 0,
     resubscribe: false,
     queueQoSZero: false,
     connectTimeout: options.connectTimeoutMs ?? CONNECT_TIMEOUT_MS,
-    ...(options.url.startsWith('mqtts:') ? { minVersion: 'TLSv1.3' } : {}),
-    ...(tls === undefined ? {} : { ca: pem(tls.ca) }),
-    ...(tls?.cert === undefined ? {} : { cert: pem(tls.cert) }),
-    ...(tls?.key === undefined ? {} : { key: pem(tls.key) }),
+    ...(url.username === '' ? {} : { username: decodeURIComponent(url.username) }),
+    ...(url.password === '' ? {} : { password: decodeURIComponent(url.password) }),
     ...(will === undefined
       ? {}
-      : { will: { topic: will.topic, payload: Buffer.from(will.payload), qos: 1, retain: will.retain } }),
-    ...(options.protocol === 5
+      : { will: { topic: will.topic, payload: Buffer.from(will.payload), qos: 1, retain: will.retain, ...delay } }),
+    ...(five
       ? {
           properties: {
-            sessionExpiryInterval: 0,
+            sessionExpiryInterval: sessionExpiryS,
             receiveMaximum: options.receiveMaximum ?? MOST_IN_FLIGHT,
-            maximumPacketSize: MOST_MESSAGE_BYTES,
+            maximumPacketSize: options.maximumPacketBytes ?? MOST_PACKET_BYTES,
           },
         }
       : {}),
@@ -157,7 +194,10 @@ interface Waiting {
 class Link implements MqttLink {
   receiveMaximum = MOST_IN_FLIGHT;
   maximumPacketBytes = Number.POSITIVE_INFINITY;
+  topicAliasMaximum = 0;
+  sessionPresent = false;
   readonly #client: MqttClient;
+  readonly #wire: Wire;
   readonly #options: MqttOptions;
   /** Ends each unanswered call: the library forgets those whose socket closed. */
   readonly #open = new Set<(error: TollgateError) => void>();
@@ -165,9 +205,16 @@ class Link implements MqttLink {
   #state: 'connecting' | 'live' | 'closed' = 'connecting';
   #ending = false;
   #error: Error | null = null;
+  /** Of this connection: none is ever carried into the next. */
+  #aliases = new TopicAliases(0);
 
-  constructor(client: MqttClient, options: MqttOptions, waiting: Waiting) {
+  constructor(client: MqttClient, wire: Wire, options: MqttOptions, waiting: Waiting) {
     this.#client = client;
+    this.#wire = wire;
+    // Until the handshake is done, an error without a code is one too: the library passes on only those that have one.
+    wire.stream.on('error', (error) => {
+      this.#error ??= error;
+    });
     this.#options = options;
     client.on('error', (error) => {
       this.#error ??= error;
@@ -179,6 +226,9 @@ class Link implements MqttLink {
     client.once('connect', (connack) => {
       this.receiveMaximum = connack.properties?.receiveMaximum ?? MOST_IN_FLIGHT;
       this.maximumPacketBytes = connack.properties?.maximumPacketSize ?? Number.POSITIVE_INFINITY;
+      this.topicAliasMaximum = connack.properties?.topicAliasMaximum ?? 0;
+      this.sessionPresent = connack.sessionPresent;
+      this.#aliases = new TopicAliases(this.topicAliasMaximum);
       this.#state = 'live';
       waiting.resolve(this);
     });
@@ -191,10 +241,29 @@ class Link implements MqttLink {
     });
   }
 
-  publish(topic: string, payload: Uint8Array, { retain }: { readonly retain: boolean }): Promise<void> {
+  get sentBytes(): number {
+    return this.#wire.sentBytes;
+  }
+
+  get receivedBytes(): number {
+    return this.#wire.receivedBytes;
+  }
+
+  get unsentBytes(): number {
+    return this.#wire.unsentBytes;
+  }
+
+  publish(topic: string, payload: Uint8Array, { retain, alias = false, expiryS }: PublishOptions): Promise<void> {
     return this.#ask((done) => {
       const bytes = Buffer.from(payload.buffer, payload.byteOffset, payload.byteLength);
-      this.#client.publish(topic, bytes, { qos: 1, retain }, (error) => {
+      const use = alias ? this.#aliases.use(topic) : null;
+      const properties = {
+        ...(use === null ? {} : { topicAlias: use.alias }),
+        ...(expiryS === undefined ? {} : { messageExpiryInterval: expiryS }),
+      };
+      const name = use === null || use.withTopic ? topic : '';
+      const options = this.#options.protocol === 5 ? { qos: 1, retain, properties } : { qos: 1, retain };
+      this.#client.publish(name, bytes, options as IClientPublishOptions, (error) => {
         done(error == null ? null : this.#failure('TG_BROKER_PUBLISH', 'the broker refused a message', error));
       });
     });
@@ -211,11 +280,17 @@ class Link implements MqttLink {
     });
   }
 
-  async end(): Promise<void> {
+  reset(): void {
+    if (this.#state !== 'closed') this.#wire.reset();
+  }
+
+  async end({ forget = false }: { readonly forget?: boolean } = {}): Promise<void> {
     if (this.#state === 'closed') return;
     this.#ending = true;
     const graceful = this.#state === 'live' && this.#open.size === 0;
-    this.#client.end(!graceful);
+    // Reason 0 drops the last will, MQTT 5 §3.14.4.
+    const last = forget && this.#options.protocol === 5 ? { properties: { sessionExpiryInterval: 0 } } : {};
+    this.#client.end(!graceful, { reasonCode: 0, ...last });
     const forced = setTimeout(() => this.#client.stream.destroy(), GOODBYE_MS);
     await this.#closed;
     clearTimeout(forced);
@@ -244,8 +319,8 @@ class Link implements MqttLink {
       // Neither `done` nor PUBACK: the message belongs to the sender until somebody took it.
       this.#client.stream.destroy();
     };
-    // Nothing of this project is as long: it is let go before anybody reads it, and acknowledged, so that it does not come again.
-    if (payload.length > MOST_MESSAGE_BYTES) {
+    // Nothing that is expected is as long: it is let go before anybody reads it, and acknowledged, so that it does not come again.
+    if (payload.length > (this.#options.maximumPacketBytes ?? MOST_PACKET_BYTES)) {
       done();
       return;
     }

@@ -13,6 +13,7 @@ import {
   LONGEST_BACKOFF_MS,
   type MqttLink,
   type MqttOptions,
+  SHORTEST_BACKOFF_MS,
 } from '#firmware-bridge/mqtt';
 import { PACKET, startBroker, startTap, startTappedBroker } from '#sim/broker';
 import { MOSQUITTO, startMosquitto } from './mosquitto.ts';
@@ -216,8 +217,10 @@ describe('a broker that does not take us', () => {
 });
 
 describe('the waits between attempts', () => {
-  it('double, stay under a minute, and are half chance', () => {
-    expect(backoffMs(0, () => 0)).toBe(FIRST_BACKOFF_MS / 2);
+  it('double their bound, stay under a minute, and are all chance', () => {
+    expect(backoffMs(0, () => 0)).toBe(SHORTEST_BACKOFF_MS);
+    expect(backoffMs(4, () => 0)).toBe(SHORTEST_BACKOFF_MS);
+    expect(backoffMs(0, () => 0.5)).toBe(FIRST_BACKOFF_MS / 2);
     expect(backoffMs(0, () => 1)).toBe(FIRST_BACKOFF_MS);
     expect(backoffMs(3, () => 1)).toBe(8 * FIRST_BACKOFF_MS);
     expect(backoffMs(5000, () => 1)).toBe(LONGEST_BACKOFF_MS);
