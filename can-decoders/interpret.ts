@@ -76,14 +76,8 @@ class Interpreter implements Decoder {
     const length = Math.min(view.getUint8(slot + OFFSET_LENGTH), slotBytes - HEADER_BYTES);
     const payload = new Uint8Array(view.buffer, view.byteOffset + slot + HEADER_BYTES, length);
     const row = new DataView(this.#memory, rows.bytes, rowBytes);
-    for (let i = 0; i < rowBytes; i++) row.setUint8(i, 0);
-    row.setUint32(0, found.index, true);
-    row.setFloat64(8, Number(view.getBigUint64(slot, true)), true);
-    const writer = new RowWriter(row, payload, found.plan);
-    if (writer.short) {
-      row.setUint32(4, ROW_FLAG_SHORT, true);
-      rows.short++;
-    }
+    const timeNs = Number(view.getBigUint64(slot, true));
+    if (writeRow(row, found.index, found.plan, timeNs, payload)) rows.short++;
     rows.rows++;
     rows.bytes += rowBytes;
   }
@@ -96,6 +90,27 @@ class Interpreter implements Decoder {
     this.#rows.f64 = new Float64Array(wider, 0, Math.floor(wider.byteLength / 8));
     this.#rows.u32 = new Uint32Array(wider, 0, Math.floor(wider.byteLength / 4));
   }
+}
+
+/**
+ * The row of one payload of any length over `row`, which has its size.
+ *
+ * @param index of the message in the layout
+ * @returns whether the row is marked short
+ */
+export function writeRow(
+  row: DataView,
+  index: number,
+  plan: MessagePlan,
+  timeNs: number,
+  payload: Uint8Array,
+): boolean {
+  for (let i = 0; i < plan.layout.rowBytes; i++) row.setUint8(i, 0);
+  row.setUint32(0, index, true);
+  row.setFloat64(8, timeNs, true);
+  const { short } = new RowWriter(row, payload, plan);
+  if (short) row.setUint32(4, ROW_FLAG_SHORT, true);
+  return short;
 }
 
 class RowWriter {

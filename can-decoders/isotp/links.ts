@@ -9,6 +9,8 @@ export interface IsoTpLink {
   /** Extended addressing: first byte (N_TA) of the sender's frames, and of the receiver's. */
   readonly address?: number;
   readonly flowAddress?: number;
+  /** Id word that its messages are handed over with, where it is not that of the frames. */
+  readonly as?: number;
 }
 
 /** Ids of the answers to 11-bit OBD requests and of the requests, eight control units: ISO 15765-4, legislated-OBD CAN identifiers. */

@@ -33,7 +33,7 @@ const TIMEOUT_NS = 1e9;
 /**
  * A whole message.
  *
- * @param id id word of the frames that carried it, with the EFF bit
+ * @param id id word of the frames that carried it, with the EFF bit, or the one that the link gives its messages
  * @param timeNs boottime of its last frame
  * @param bytes holds the payload from `start`, `length` bytes, until the call returns: the buffer is used again
  */
@@ -87,7 +87,7 @@ class Session {
   frameBytes = 0;
 
   constructor(link: IsoTpLink, maxBytes: number) {
-    this.id = link.id;
+    this.id = link.as ?? link.id;
     this.hasFlow = link.flowId !== undefined;
     this.buffer = new Uint8Array(maxBytes);
   }
@@ -148,14 +148,23 @@ export class IsoTpListener {
     const view = new DataView(bytes.buffer, bytes.byteOffset, count * slotBytes);
     for (let slot = 0; slot < count * slotBytes; slot += slotBytes) {
       if (this.#channel !== null && bytes[slot + OFFSET_CHANNEL] !== this.#channel) continue;
-      this.#clock[0] =
-        view.getUint32(slot + OFFSET_TIME, true) + view.getUint32(slot + OFFSET_TIME + 4, true) * 2 ** 32;
-      if (this.#clock[0]! > this.#clock[1]!) this.#expire();
-      const word = view.getInt32(slot + OFFSET_ID, true);
-      if ((word & (CAN_RTR_FLAG | CAN_ERR_FLAG)) !== 0) continue;
-      const length = Math.min(bytes[slot + OFFSET_LENGTH]!, slotBytes - HEADER_BYTES);
-      this.#frame(word, bytes, slot + HEADER_BYTES, length);
+      this.slot(view, bytes, slot, slotBytes);
     }
+  }
+
+  /**
+   * One frame: its slot starts at `slot` of `bytes`.
+   *
+   * @param view of the same bytes
+   * @returns whether the frame is one of a link: part of a message, or flow control
+   */
+  slot(view: DataView, bytes: Uint8Array, slot: number, slotBytes: number): boolean {
+    this.#clock[0] = view.getUint32(slot + OFFSET_TIME, true) + view.getUint32(slot + OFFSET_TIME + 4, true) * 2 ** 32;
+    if (this.#clock[0]! > this.#clock[1]!) this.#expire();
+    const word = view.getInt32(slot + OFFSET_ID, true);
+    if ((word & (CAN_RTR_FLAG | CAN_ERR_FLAG)) !== 0) return false;
+    const length = Math.min(bytes[slot + OFFSET_LENGTH]!, slotBytes - HEADER_BYTES);
+    return this.#frame(word, bytes, slot + HEADER_BYTES, length);
   }
 
   /** Gives up what is overdue at this time; for the end of a log, or where a bus went silent. */
@@ -174,17 +183,17 @@ export class IsoTpListener {
     this.#clock[1] = Number.POSITIVE_INFINITY;
   }
 
-  #frame(word: number, bytes: Uint8Array, start: number, length: number): void {
+  #frame(word: number, bytes: Uint8Array, start: number, length: number): boolean {
     const sender = this.#senders.rowOf(word);
     const receiver = this.#receivers.rowOf(word);
-    if (sender === undefined && receiver === undefined) return;
+    if (sender === undefined && receiver === undefined) return false;
     const address = this.#skip === 1 && length > 0 ? bytes[start]! : 0;
     const sending = sender === undefined ? -1 : sender[address]! - 1;
     const receiving = receiver === undefined ? -1 : receiver[address]! - 1;
-    if (sending === -1 && receiving === -1) return;
+    if (sending === -1 && receiving === -1) return false;
     if (length <= this.#skip) {
       this.counters.malformed++;
-      return;
+      return true;
     }
     // From here on without the address byte.
     const at = start + this.#skip;
@@ -192,12 +201,14 @@ export class IsoTpListener {
     const type = bytes[at]! >> 4;
     if (type === FLOW) {
       if (receiving !== -1) this.#flow(receiving, bytes, at, left);
-    } else if (sending !== -1) {
-      if (type === SINGLE) this.#single(sending, bytes, at, left);
-      else if (type === FIRST) this.#first(sending, bytes, at, left);
-      else if (type === CONSECUTIVE) this.#consecutive(sending, bytes, at, left);
-      else this.counters.malformed++;
+      return true;
     }
+    if (sending === -1) return false;
+    if (type === SINGLE) this.#single(sending, bytes, at, left);
+    else if (type === FIRST) this.#first(sending, bytes, at, left);
+    else if (type === CONSECUTIVE) this.#consecutive(sending, bytes, at, left);
+    else this.counters.malformed++;
+    return true;
   }
 
   /** ISO 15765-2:2016 §9.6.2: length in the low nibble; in frames of more than 8 bytes 0 there, and the next byte. */

@@ -63,17 +63,25 @@ export class PgnMatcher {
     const view = new DataView(bytes.buffer, bytes.byteOffset, count * slotBytes);
     let found = 0;
     for (let slot = 0; slot < count * slotBytes; slot += slotBytes) {
-      const word = view.getInt32(slot + OFFSET_ID, true);
-      if ((word & FLAGS) !== DATA_FRAME) continue;
       if (channel !== null && bytes[slot + OFFSET_CHANNEL] !== channel) continue;
-      const id = word & CAN_EFF_MASK;
-      if (this.#exact.has(id)) continue;
-      const known = this.idOf(matchKey(id), sourceOf(id));
-      if (known === -1) continue;
+      const known = this.match(view.getInt32(slot + OFFSET_ID, true));
+      if (known === 0) continue;
       found++;
-      view.setInt32(slot + OFFSET_ID, known | DATA_FRAME, true);
+      view.setInt32(slot + OFFSET_ID, known, true);
     }
     return found;
+  }
+
+  /**
+   * @param word id word of a frame with its flags, as a signed number
+   * @returns that of its message in the database, signed; 0 where the frame is no data frame of a group that it has
+   */
+  match(word: number): number {
+    if ((word & FLAGS) !== DATA_FRAME) return 0;
+    const id = word & CAN_EFF_MASK;
+    if (this.#exact.has(id)) return 0;
+    const known = this.idOf(matchKey(id), sourceOf(id));
+    return known === -1 ? 0 : known | DATA_FRAME;
   }
 }
 

@@ -91,6 +91,8 @@ export interface J1939TransportOptions {
   readonly channel?: number | null;
   /** Messages that may be open at a time, at most 255. Default: 32, 58 KB. */
   readonly sessions?: number;
+  /** Whether a message is wanted; of others no byte is kept and none is handed over. Default: all are. */
+  readonly wants?: (pgn: number, source: number) => boolean;
 }
 
 const DEFAULT_SESSIONS = 32;
@@ -105,6 +107,7 @@ class Session {
   isOpen = false;
   /** All packets came and the message was handed over; kept to know what is sent again. */
   isDone = false;
+  isWanted = true;
   source = 0;
   destination = 0;
   pgn = 0;
@@ -138,6 +141,7 @@ export class J1939Transport {
   };
   readonly #onMessage: J1939MessageHandler;
   readonly #channel: number | null;
+  readonly #wants: ((pgn: number, source: number) => boolean) | null;
   readonly #sessions: readonly Session[];
   /** Source and destination → session + 1; 0 where none is open. */
   readonly #byPair = new Uint8Array(0x1_0000);
@@ -148,10 +152,11 @@ export class J1939Transport {
 
   constructor(
     onMessage: J1939MessageHandler,
-    { channel = null, sessions = DEFAULT_SESSIONS }: J1939TransportOptions = {},
+    { channel = null, sessions = DEFAULT_SESSIONS, wants }: J1939TransportOptions = {},
   ) {
     this.#onMessage = onMessage;
     this.#channel = channel;
+    this.#wants = wants ?? null;
     const count = Math.max(1, Math.min(sessions, MOST_SESSIONS));
     this.#sessions = Array.from({ length: count }, () => new Session());
     this.#deadlines = new Float64Array(count).fill(Number.POSITIVE_INFINITY);
@@ -163,19 +168,27 @@ export class J1939Transport {
     const view = new DataView(bytes.buffer, bytes.byteOffset, count * slotBytes);
     for (let slot = 0; slot < count * slotBytes; slot += slotBytes) {
       if (this.#channel !== null && bytes[slot + OFFSET_CHANNEL] !== this.#channel) continue;
-      const word = view.getInt32(slot + OFFSET_ID, true);
-      this.#clock[0] =
-        view.getUint32(slot + OFFSET_TIME, true) + view.getUint32(slot + OFFSET_TIME + 4, true) * 2 ** 32;
-      if (this.#clock[0]! > this.#clock[1]!) this.#expire();
-      if ((word & (CAN_EFF_FLAG | CAN_RTR_FLAG | CAN_ERR_FLAG)) !== (CAN_EFF_FLAG | 0)) continue;
-      const format = (word >>> 16) & 0x3ff;
-      // The two bits above PF are the data pages: both protocols lie on page 0 (PGN 0xEB00 and 0xEC00).
-      if (format !== FORMAT_CONNECTION && format !== FORMAT_DATA) continue;
-      // Both frames always have 8 bytes, unused ones filled: SAE J1939-21 §5.10.3 and §5.10.4.
-      if (bytes[slot + OFFSET_LENGTH] !== 8) this.counters.malformed++;
-      else if (format === FORMAT_DATA) this.#data(sourceOf(word), destinationOf(word), bytes, slot + HEADER_BYTES);
-      else this.#connection(sourceOf(word), destinationOf(word), bytes, slot + HEADER_BYTES);
+      this.slot(view, bytes, slot);
     }
+  }
+
+  /**
+   * One frame: its slot starts at `slot` of `bytes`.
+   *
+   * @param view of the same bytes
+   */
+  slot(view: DataView, bytes: Uint8Array, slot: number): void {
+    const word = view.getInt32(slot + OFFSET_ID, true);
+    this.#clock[0] = view.getUint32(slot + OFFSET_TIME, true) + view.getUint32(slot + OFFSET_TIME + 4, true) * 2 ** 32;
+    if (this.#clock[0]! > this.#clock[1]!) this.#expire();
+    if ((word & (CAN_EFF_FLAG | CAN_RTR_FLAG | CAN_ERR_FLAG)) !== (CAN_EFF_FLAG | 0)) return;
+    const format = (word >>> 16) & 0x3ff;
+    // The two bits above PF are the data pages: both protocols lie on page 0 (PGN 0xEB00 and 0xEC00).
+    if (format !== FORMAT_CONNECTION && format !== FORMAT_DATA) return;
+    // Both frames always have 8 bytes, unused ones filled: SAE J1939-21 §5.10.3 and §5.10.4.
+    if (bytes[slot + OFFSET_LENGTH] !== 8) this.counters.malformed++;
+    else if (format === FORMAT_DATA) this.#data(sourceOf(word), destinationOf(word), bytes, slot + HEADER_BYTES);
+    else this.#connection(sourceOf(word), destinationOf(word), bytes, slot + HEADER_BYTES);
   }
 
   /** Gives up what is overdue at this time; for the end of a log, or where a bus went silent. */
@@ -242,6 +255,7 @@ export class J1939Transport {
     const session = this.#sessions[index]!;
     session.isOpen = true;
     session.isDone = false;
+    session.isWanted = this.#wants === null || this.#wants(pgn, source);
     session.source = source;
     session.destination = destination;
     session.pgn = pgn;
@@ -292,16 +306,21 @@ export class J1939Transport {
     session.missing--;
     const offset = (packet - 1) * PACKET_BYTES;
     const end = Math.min(offset + PACKET_BYTES, session.size);
-    for (let to = offset, from = at + 1; to < end; to++, from++) session.buffer[to] = bytes[from]!;
+    if (session.isWanted) {
+      for (let to = offset, from = at + 1; to < end; to++, from++) session.buffer[to] = bytes[from]!;
+    }
     if (session.missing > 0) {
       this.#waitAfter(session, packet);
       return;
     }
     this.counters.complete++;
     session.isDone = true;
+    if (session.isWanted) {
+      this.#onMessage(session.pgn, source, destination, this.#clock[0]!, session.buffer, session.size);
+      session.buffer.fill(0, 0, session.size);
+    }
     if (destination === GLOBAL_ADDRESS) this.#close(session);
     else this.#waitAfter(session, session.packets);
-    this.#onMessage(session.pgn, source, destination, this.#clock[0]!, session.buffer, session.size);
   }
 
   /** Next comes a packet, or, after the last of a window, an answer. */
