@@ -5,12 +5,14 @@ import { chainNext, chainStart, LEAF_KINDS, type LeafView, readLeaf } from './le
 import { wrongRanges } from './locate.ts';
 import { HASH_BYTES, type TreeHasher, treeHasher } from './merkle.ts';
 import type { VerifierCrypto, VerifierKey } from './note.ts';
-import { appendLeaf, type CompactRange, emptyRange, rootFromRange } from './tree.ts';
+import { appendLeaf, type CompactRange, rangeOf, rootFromRange } from './tree.ts';
 
 /** A whole ledger, wherever it lies: an export, a database. */
 export interface LedgerSource {
-  /** Number of leaves. */
+  /** Number of leaves, those that were pruned too. */
   readonly size: number;
+  /** Leaves below this number were pruned under a checkpoint: `node` still gives their maximal complete subtrees. */
+  readonly prunedBelow?: number;
   /** The leaf's bytes, or null where it is gone. */
   leaf(index: number): Uint8Array | null;
   /** The hash that is kept for a complete subtree, or null where none is kept. */
@@ -85,7 +87,10 @@ export async function auditLedger(
 ): Promise<Audit> {
   const hasher = treeHasher(crypto.sha256);
   const findings: Finding[] = [];
-  const heads = await signedHeads(source, keys, crypto, findings);
+  const pruned = source.prunedBelow ?? 0;
+  const signed = await signedHeads(source, keys, crypto, findings);
+  // What was signed over pruned leaves alone can no longer be recomputed: a later head covers it, or the next finding says so.
+  const heads = signed.filter(({ size }) => size >= pruned);
   const walk = walkLeaves(source, hasher, heads, crypto, options);
   findings.push(...walk.missing);
   const failing = heads.filter((head) => !head.agrees && head.size <= source.size);
@@ -100,7 +105,9 @@ export async function auditLedger(
   const agreed = heads.filter((head) => head.agrees);
   const signedSize = Math.max(0, ...agreed.map((head) => head.size));
   if (source.size > 0 && heads.length === 0) {
-    const message = 'no checkpoint of the ledger is here: nothing shows that these leaves are its own';
+    const which =
+      signed.length === 0 ? 'no checkpoint of the ledger' : 'no checkpoint over the leaves that were not pruned';
+    const message = `${which} is here: nothing shows that these leaves are its own`;
     findings.push({ kind: 'signature', from: 0, to: 0, message });
   }
   if (failing.length > 0) findings.push(...explain(failing, signedSize, source, walk, hasher));
@@ -122,7 +129,10 @@ export async function auditLedger(
     leaves: source.size,
     root: rootFromRange(walk.range, hasher),
     signedSize,
-    checkpoints: { total: source.checkpoints.length + source.outside.length, agreed: agreed.length },
+    checkpoints: {
+      total: source.checkpoints.length + source.outside.length - (signed.length - heads.length),
+      agreed: agreed.length,
+    },
     records: walk.records,
     streams: walk.streams,
     kinds: walk.kinds,
@@ -170,7 +180,7 @@ function tryParse(text: string): Checkpoint | TollgateError {
 
 interface Walk {
   readonly range: CompactRange;
-  /** Hashes of the leaves as they are, one after the other. */
+  /** Hashes of the leaves as they are, one after the other, from the first that was not pruned. */
   readonly hashes: Uint8Array;
   readonly missing: Finding[];
   /** Stored nodes that differ from what the leaves give. */
@@ -189,12 +199,19 @@ function walkLeaves(
   crypto: VerifierCrypto,
   options: AuditOptions,
 ): Walk {
-  const range = emptyRange();
-  const hashes = new Uint8Array(source.size * HASH_BYTES);
+  const pruned = source.prunedBelow ?? 0;
+  const hashes = new Uint8Array((source.size - pruned) * HASH_BYTES);
   const missing: Finding[] = [];
+  const range = rangeOf(pruned, (level, index) => {
+    const kept = source.node(level, index);
+    if (kept !== null) return kept;
+    const [from, to] = [index * 2 ** level, (index + 1) * 2 ** level];
+    missing.push({ kind: 'missing', from, to, message: `the hash of the pruned leaves ${from} to ${to - 1} is gone` });
+    return hasher.empty();
+  });
   const nodes: (Finding & { level: number })[] = [];
   const form: Finding[] = [];
-  const chains = new Chains(crypto);
+  const chains = new Chains(crypto, pruned > 0);
   const kinds: Record<string, number> = {};
   let next = 0;
   const compareHeads = () => {
@@ -211,12 +228,12 @@ function walkLeaves(
     nodes.push({ kind: 'node', level, from: index * width, to: (index + 1) * width, message });
   };
   compareHeads();
-  for (let i = 0; i < source.size; i++) {
+  for (let i = pruned; i < source.size; i++) {
     const leaf = source.leaf(i);
     if (leaf === null) missing.push({ kind: 'missing', from: i, to: i + 1, message: `leaf ${i} is gone` });
     // The stored hash stands in for a leaf that is gone, so that what follows can still be checked.
     const hash = leaf === null ? (source.node(0, i) ?? hasher.empty()) : hasher.leaf(leaf);
-    hashes.set(hash, i * HASH_BYTES);
+    hashes.set(hash, (i - pruned) * HASH_BYTES);
     appendLeaf(range, hash, hasher, compareNode);
     compareHeads();
     if (leaf !== null) {
@@ -248,10 +265,13 @@ class Chains {
   readonly findings: Finding[] = [];
   readonly #last = new Map<string, { seq: number; chain: Uint8Array }>();
   readonly #crypto: VerifierCrypto;
+  /** The first records of streams may be gone: a chain is followed from where it is first met. */
+  readonly #beheaded: boolean;
   records = 0;
 
-  constructor(crypto: VerifierCrypto) {
+  constructor(crypto: VerifierCrypto, beheaded: boolean) {
     this.#crypto = crypto;
+    this.#beheaded = beheaded;
   }
 
   get streams(): number {
@@ -263,7 +283,12 @@ class Chains {
     this.records++;
     const { sha256 } = this.#crypto;
     const name = toBase64(record.stream);
-    const last = this.#last.get(name) ?? { seq: -1, chain: chainStart(record.stream, sha256) };
+    const known = this.#last.get(name);
+    if (known === undefined && this.#beheaded && record.seq > 0) {
+      this.#last.set(name, { seq: record.seq, chain: record.chain });
+      return;
+    }
+    const last = known ?? { seq: -1, chain: chainStart(record.stream, sha256) };
     const wrong = (what: string) => {
       const message = `leaf ${index}, record ${record.seq} of its stream: ${what}`;
       this.findings.push({ kind: 'chain', from: index, to: index + 1, message });
@@ -292,7 +317,7 @@ function explain(
   if (later.length === 0) return findings;
   // The stored nodes under the largest head that they lead to are those that were signed: they tell leaf from leaf.
   for (const head of later.toReversed()) {
-    const ranges = wrongRanges(head.size, head.root, walk.hashes, (level, index) => source.node(level, index), hasher);
+    const ranges = wrongRanges(head, source, walk.hashes, hasher);
     if (ranges === null) continue;
     for (const { from, to } of ranges) {
       const what = to - from === 1 ? `leaf ${from} is not` : `leaves ${from} to ${to - 1} are not all`;

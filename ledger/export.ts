@@ -2,7 +2,7 @@ import { TollgateError } from '#contracts';
 import { equalBytes, fromBase64, toBase64 } from './bytes.ts';
 import { parseCheckpoint } from './checkpoint.ts';
 import { HASH_BYTES, type TreeHasher } from './merkle.ts';
-import { consistencyProof, inclusionProof, type NodeReader } from './tree.ts';
+import { appendLeaf, consistencyProof, inclusionProof, type NodeReader, rangeOf } from './tree.ts';
 
 /**
  * A ledger, or some leaves of it, as JSON lines that are checked offline. One value has one text: keys in the order
@@ -22,13 +22,23 @@ import { consistencyProof, inclusionProof, type NodeReader } from './tree.ts';
  * {"leaf":INDEX,"hash":LEAF HASH,"data":LEAF,"path":[HASH …]}
  * ```
  *
+ * `"kind":"tail"` is a whole ledger whose oldest leaves were pruned: one line after the first gives the hashes of the
+ * complete subtrees over the first P leaves (largest first), and the leaves from P on follow; `leaves` is N − P:
+ *
+ * ```
+ * {"pruned":P,"nodes":[HASH …]}
+ * ```
+ *
  * The leaf hash is redundant on purpose: under the signed root it tells which leaf was changed.
  */
 export interface LedgerExport {
-  readonly kind: 'whole' | 'partial';
+  readonly kind: 'whole' | 'tail' | 'partial';
   /** Verifier key that the exporter names. Trust it only if it is the one that you know. */
   readonly key: string;
   readonly size: number;
+  /** Leaves that were pruned, and their complete subtrees, largest first; 0 and none but in a tail. */
+  readonly prunedBelow: number;
+  readonly prunedNodes: readonly Uint8Array[];
   readonly checkpoints: readonly ExportedCheckpoint[];
   readonly leaves: readonly ExportedLeaf[];
 }
@@ -36,7 +46,7 @@ export interface LedgerExport {
 export interface ExportedCheckpoint {
   readonly size: number;
   readonly note: string;
-  /** Consistency with the largest checkpoint; null in a whole export. */
+  /** Consistency with the largest checkpoint; null but in a partial export. */
   readonly path: readonly Uint8Array[] | null;
 }
 
@@ -44,7 +54,7 @@ export interface ExportedLeaf {
   readonly index: number;
   readonly hash: Uint8Array;
   readonly data: Uint8Array;
-  /** Inclusion under the largest checkpoint; null in a whole export. */
+  /** Inclusion under the largest checkpoint; null but in a partial export. */
   readonly path: readonly Uint8Array[] | null;
 }
 
@@ -55,19 +65,25 @@ export interface ExportInput {
   readonly key: string;
   /** Signed notes, any order. */
   readonly checkpoints: readonly string[];
-  /** Number of leaves. */
+  /** Number of leaves, those that were pruned too. */
   readonly size: number;
+  readonly prunedBelow?: number;
   leaf(index: number): Uint8Array;
   readonly node: NodeReader;
 }
 
-/** The whole ledger, line by line. */
+/** The whole ledger, or what is left of it after pruning, line by line. */
 export function* exportWhole(input: ExportInput): Generator<string> {
   const checkpoints = bySize(input.checkpoints);
-  const { key, size } = input;
-  yield line({ format: EXPORT_FORMAT, kind: 'whole', key, size, leaves: size, checkpoints: checkpoints.length });
+  const { key, size, prunedBelow = 0 } = input;
+  const kind = prunedBelow > 0 ? 'tail' : 'whole';
+  const leaves = size - prunedBelow;
+  yield line({ format: EXPORT_FORMAT, kind, key, size, leaves, checkpoints: checkpoints.length });
+  if (kind === 'tail') {
+    yield line({ pruned: prunedBelow, nodes: rangeOf(prunedBelow, input.node).peaks.map(toBase64) });
+  }
   for (const one of checkpoints) yield line({ checkpoint: one.size, note: one.note });
-  for (let i = 0; i < size; i++) {
+  for (let i = prunedBelow; i < size; i++) {
     yield line({ leaf: i, hash: toBase64(input.node(0, i)), data: toBase64(input.leaf(i)) });
   }
 }
@@ -114,33 +130,51 @@ export function parseExport(text: string, file?: string): LedgerExport {
   const { kind, key, size, leaves: leafCount, checkpoints: checkpointCount } = header;
   if (header.format !== EXPORT_FORMAT) throw wrong(file, 1, `this is no export in the format ${EXPORT_FORMAT}`);
   if (
-    (kind !== 'whole' && kind !== 'partial') ||
+    (kind !== 'whole' && kind !== 'tail' && kind !== 'partial') ||
     typeof key !== 'string' ||
     !isCount(size) ||
     !isCount(leafCount) ||
     !isCount(checkpointCount) ||
-    (kind === 'whole' && leafCount !== size)
+    (kind === 'whole' && leafCount !== size) ||
+    (kind === 'tail' && leafCount > size)
   ) {
     throw wrong(file, 1, 'the first line does not have the keys of an export');
   }
   const head = { format: EXPORT_FORMAT, kind, key, size, leaves: leafCount, checkpoints: checkpointCount };
   canonical(lines[0]!, head, file, 1);
-  if (lines.length !== 1 + checkpointCount + leafCount) {
-    const message = `${leafCount} leaves and ${checkpointCount} checkpoints were announced, ${lines.length - 1} lines follow`;
+  const tail = kind === 'tail';
+  const heads = tail ? 2 : 1;
+  if (lines.length !== heads + checkpointCount + leafCount) {
+    const message = `${leafCount} leaves and ${checkpointCount} checkpoints were announced, ${lines.length - heads} lines follow`;
     throw wrong(file, lines.length, message);
   }
   const partial = kind === 'partial';
+  const prunedBelow = tail ? size - leafCount : 0;
+  const prunedNodes = tail ? parsePrunedLine(lines[1]!, prunedBelow, file) : [];
   const checkpoints = lines
-    .slice(1, 1 + checkpointCount)
-    .map((text, i) => parseCheckpointLine(text, partial, file, i + 2));
+    .slice(heads, heads + checkpointCount)
+    .map((text, i) => parseCheckpointLine(text, partial, file, i + 1 + heads));
+  const firstLeafLine = heads + checkpointCount + 1;
   const leaves = lines
-    .slice(1 + checkpointCount)
-    .map((text, i) => parseLeafLine(text, partial, file, i + 2 + checkpointCount));
+    .slice(heads + checkpointCount)
+    .map((text, i) => parseLeafLine(text, partial, file, i + firstLeafLine));
   for (const [i, { index }] of leaves.entries()) {
-    const follows = partial ? index > (leaves[i - 1]?.index ?? -1) && index < size : index === i;
-    if (!follows) throw wrong(file, i + 2 + checkpointCount, `leaf ${index} does not belong here`);
+    const follows = partial ? index > (leaves[i - 1]?.index ?? -1) && index < size : index === prunedBelow + i;
+    if (!follows) throw wrong(file, i + firstLeafLine, `leaf ${index} does not belong here`);
   }
-  return { kind, key, size, checkpoints, leaves };
+  return { kind, key, size, prunedBelow, prunedNodes, checkpoints, leaves };
+}
+
+function parsePrunedLine(text: string, prunedBelow: number, file: string | undefined): readonly Uint8Array[] {
+  const { pruned, nodes } = object(text, file, 2);
+  const hashes = pathOf(nodes);
+  // As many subtrees as the number of pruned leaves has ones in binary.
+  const subtrees = prunedBelow.toString(2).replaceAll('0', '').length;
+  if (pruned !== prunedBelow || prunedBelow === 0 || hashes?.length !== subtrees) {
+    throw wrong(file, 2, `a line with the ${subtrees} subtrees of ${prunedBelow} pruned leaves was expected`);
+  }
+  canonical(text, { pruned, nodes }, file, 2);
+  return hashes;
 }
 
 function parseCheckpointLine(
@@ -201,21 +235,23 @@ function wrong(file: string | undefined, number: number, message: string): Tollg
   return new TollgateError('TG_LEDGER_EXPORT', message, { place: { file, line: number } });
 }
 
-/** Interior nodes as the exported leaf hashes give them, for locating. */
-export function nodesOfLeafHashes(
-  hashes: readonly Uint8Array[],
+/** Nodes as an export gives them: of its leaf hashes, and the subtrees of what was pruned before them. */
+export function nodesOfExport(
+  { prunedBelow, prunedNodes, leaves }: LedgerExport,
   hasher: TreeHasher,
 ): (level: number, index: number) => Uint8Array | null {
-  const levels: Uint8Array[][] = [[...hashes]];
-  return (level, index) => {
-    for (let next = levels.length; next <= level; next++) {
-      const below = levels[next - 1]!;
-      const nodes: Uint8Array[] = [];
-      for (let i = 0; i + 1 < below.length; i += 2) nodes.push(hasher.node(below[i]!, below[i + 1]!));
-      levels.push(nodes);
-    }
-    return levels[level]![index] ?? null;
-  };
+  const nodes = new Map<string, Uint8Array>();
+  const place = (level: number, index: number) => `${level}/${index}`;
+  let at = 0;
+  const range = rangeOf(prunedBelow, (level, index) => {
+    const hash = prunedNodes[at++]!;
+    nodes.set(place(level, index), hash);
+    return hash;
+  });
+  for (const { hash } of leaves) {
+    appendLeaf(range, hash, hasher, (level, index, node) => nodes.set(place(level, index), node));
+  }
+  return (level, index) => nodes.get(place(level, index)) ?? null;
 }
 
 /** The checkpoint that a partial export proves against: the largest. */

@@ -16,6 +16,7 @@ export {
   signCheckpoint,
   verifyCheckpoint,
 } from './checkpoint.ts';
+export { type ComparedLedger, diffLedgers, type LedgerDiff } from './diff.ts';
 export {
   EXPORT_FORMAT,
   type ExportedCheckpoint,
@@ -24,6 +25,7 @@ export {
   exportPartial,
   exportWhole,
   type LedgerExport,
+  nodesOfExport,
   parseExport,
 } from './export.ts';
 export {

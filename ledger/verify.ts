@@ -2,7 +2,7 @@ import { TollgateError } from '#contracts';
 import { type Audit, type AuditOptions, auditLedger, countKind, type Finding } from './audit.ts';
 import { equalBytes } from './bytes.ts';
 import { type Checkpoint, parseCheckpoint, verifyCheckpoint } from './checkpoint.ts';
-import { type LedgerExport, largestCheckpoint, leafHashHolds, nodesOfLeafHashes } from './export.ts';
+import { type LedgerExport, largestCheckpoint, leafHashHolds, nodesOfExport } from './export.ts';
 import { bodyHash, type LeafView, readLeaf } from './leaf.ts';
 import { type TreeHasher, treeHasher, verifyConsistency, verifyInclusion } from './merkle.ts';
 import { parseVerifierKey, sameKey, type VerifierCrypto, type VerifierKey } from './note.ts';
@@ -90,11 +90,12 @@ export async function verifyExport(
 ): Promise<Audit> {
   if (exported.kind === 'partial') return await verifyPartial(exported, keys, crypto, options.outside ?? []);
   const hasher = treeHasher(crypto.sha256);
-  const hashes = exported.leaves.map(({ hash }) => hash);
+  const { prunedBelow } = exported;
   const source = {
-    size: exported.leaves.length,
-    leaf: (index: number) => exported.leaves[index]!.data,
-    node: nodesOfLeafHashes(hashes, hasher),
+    size: exported.size,
+    prunedBelow,
+    leaf: (index: number) => exported.leaves[index - prunedBelow]!.data,
+    node: nodesOfExport(exported, hasher),
     keepsAllNodes: false,
     checkpoints: exported.checkpoints.map(({ note }) => note),
     outside: options.outside ?? [],

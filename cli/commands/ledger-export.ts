@@ -1,11 +1,10 @@
 import { open } from 'node:fs/promises';
 import { parseArgs } from 'node:util';
-import { readLedger } from '#agent/store/read-ledger';
 import { TollgateError } from '#contracts';
 import { exportWhole, formatVerifierKey } from '#ledger';
 import type { Command } from '../command.ts';
+import { keysOf, openLedger } from '../ledgers.ts';
 import { count } from '../text.ts';
-import { keysOf } from './verify.ts';
 
 export const command: Command = {
   name: 'ledger export',
@@ -35,7 +34,7 @@ Example:
     }
     const [key] = await keysOf(values.keys);
     if (key === undefined) throw new TollgateError('TG_CLI_USAGE', `${values.keys} holds no verifier key`);
-    const ledger = readLedger(state);
+    const ledger = await openLedger(state);
     try {
       const present = <T>(value: T | null, what: string): T => {
         if (value === null)
@@ -45,6 +44,7 @@ Example:
       const lines = exportWhole({
         key: formatVerifierKey(key),
         size: ledger.size,
+        prunedBelow: ledger.prunedBelow,
         checkpoints: ledger.checkpoints,
         leaf: (index) => present(ledger.leaf(index), `leaf ${index}`),
         node: (level, index) => present(ledger.node(level, index), `node ${level}/${index}`),

@@ -1,6 +1,4 @@
-import { closeSync, existsSync, openSync, readSync, statSync } from 'node:fs';
-import { readFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { existsSync } from 'node:fs';
 import { parseArgs } from 'node:util';
 import { readLedger } from '#agent/store/read-ledger';
 import { TollgateError } from '#contracts';
@@ -16,11 +14,10 @@ import {
   verifyExport,
   verifyLeaf,
 } from '#ledger';
-import { jwkProblem, LEDGER_KEY_FILE, ledgerVerifierKey, publicJwk } from '#trust';
 import type { Command, Io } from '../command.ts';
+import { beginningOf, fileError, isDatabase, keysOf, textOf } from '../ledgers.ts';
 import { bold, count, table } from '../text.ts';
 
-const SQLITE_MAGIC = 'SQLite format 3\0';
 const RECEIPT_MAGIC = 'c2sp.org/tlog-proof';
 /** A person waits for a line after this time, and sees one this often. */
 const PROGRESS_MS = 2000;
@@ -75,9 +72,8 @@ async function run(args: readonly string[], io: Io): Promise<number> {
   const outside = await Promise.all(values.checkpoint.map(textOf));
   const options: Options = { keys, outside, json: values.json };
   if (!existsSync(file)) throw fileError(file, 'there is no such file or folder');
-  const beginning = beginningOf(file);
-  if (beginning === null || beginning.startsWith(SQLITE_MAGIC)) return await verifyDatabase(file, options, io);
-  if (beginning.startsWith(RECEIPT_MAGIC)) return await verifyReceipt(file, options, io);
+  if (isDatabase(file)) return await verifyDatabase(file, options, io);
+  if (beginningOf(file)?.startsWith(RECEIPT_MAGIC)) return await verifyReceipt(file, options, io);
   return await verifyExportFile(file, options, io);
 }
 
@@ -159,53 +155,6 @@ function report(
   return audit.ok ? 0 : 1;
 }
 
-/** Verifier keys in a recipient's units.json, a unit's ledger.jwk, or the folder that holds one of them. */
-export async function keysOf(path: string): Promise<VerifierKey[]> {
-  if (isFolder(path)) {
-    const inside = [LEDGER_KEY_FILE, 'units.json']
-      .map((name) => join(path, name))
-      .find((file) => beginningOf(file) !== null);
-    if (inside === undefined) throw fileError(path, 'the folder holds neither ledger.jwk nor units.json');
-    return await keysOf(inside);
-  }
-  const text = await textOf(path);
-  let value: unknown;
-  try {
-    value = JSON.parse(text);
-  } catch {
-    throw fileError(path, 'the file is not JSON');
-  }
-  if (Array.isArray(value)) return value.map((key) => parseVerifierKey(String(key), nodeCrypto));
-  const problem = jwkProblem(value === null ? null : publicJwk(Object(value)), 'Ed25519', 'public');
-  if (problem !== null) throw fileError(path, `no list of verifier keys, and as a ledger key ${problem}`);
-  return [parseVerifierKey(ledgerVerifierKey(Object(value)), nodeCrypto)];
-}
-
-/** The first bytes of a file as text; null for a folder and where there is nothing. */
-function beginningOf(file: string): string | null {
-  if (isFolder(file)) return null;
-  let handle: number | undefined;
-  try {
-    handle = openSync(file, 'r');
-    const bytes = Buffer.alloc(32);
-    return bytes.toString('latin1', 0, readSync(handle, bytes, 0, bytes.length, 0));
-  } catch {
-    return null;
-  } finally {
-    if (handle !== undefined) closeSync(handle);
-  }
-}
-
-function isFolder(path: string): boolean {
-  return statSync(path, { throwIfNoEntry: false })?.isDirectory() === true;
-}
-
-async function textOf(file: string): Promise<string> {
-  return await readFile(file, 'utf8').catch((cause: Error) => {
-    throw fileError(file, `cannot be read: ${cause.message}`);
-  });
-}
-
 /** One line every two seconds on anything that takes longer. */
 function progress(total: number, io: Io): (done: number) => void {
   let last = performance.now();
@@ -215,10 +164,6 @@ function progress(total: number, io: Io): (done: number) => void {
     last = now;
     io.err(`verified ${count(done)} of ${count(total)} leaves\n`);
   };
-}
-
-function fileError(file: string, message: string): TollgateError {
-  return new TollgateError('TG_CLI_FILE', message, { place: { file } });
 }
 
 function usage(message: string): TollgateError {

@@ -29,4 +29,9 @@ export const LEDGER_ERRORS = {
     cause: 'A file is not a SQLite database that holds a ledger, or it cannot be read.',
     remedy: "Name the unit's state folder or the database in it; a damaged file is for `tollgate verify` on an export.",
   },
+  TG_LEDGER_NO_PROOF: {
+    cause:
+      'A leaf cannot be proved from this copy of the ledger: it is not there, was pruned, or no checkpoint covers it yet.',
+    remedy: 'Wait for the next checkpoint (10 s), or take an export that was made before the leaf was pruned.',
+  },
 } as const satisfies Record<`TG_${string}`, ErrorEntry>;

@@ -9,6 +9,7 @@ import {
   exportWhole,
   inclusionProof,
   type LedgerSource,
+  type NodeReader,
   nodeCrypto,
   parseExport,
   rootAt,
@@ -49,6 +50,50 @@ const flip = (base64: unknown, at = 0) => {
   return bytes.toString('base64');
 };
 const where = ({ findings }: Audit) => findings.map(({ kind, from, to }) => `${kind} ${from}-${to}`);
+
+describe('an export of a ledger whose oldest leaves were pruned', () => {
+  const PRUNED = 16;
+  const node: NodeReader = (level, index) => {
+    if ((index + 1) * 2 ** level <= PRUNED && level < 4) throw new Error(`node ${level}/${index} was pruned`);
+    return ledger.node(level, index);
+  };
+  const leaf = (index: number) => {
+    if (index < PRUNED) throw new Error(`leaf ${index} was pruned`);
+    return ledger.leaf(index);
+  };
+  const tail = () => [...exportWhole({ ...ledger, node, leaf, prunedBelow: PRUNED })].join('');
+  const line = (index: number) => 2 + CHECKPOINTS.length + index - PRUNED;
+
+  it('verifies: the subtrees that are kept stand for the leaves', async () => {
+    expect(await check(tail())).toMatchObject({ ok: true, leaves: SIZE, signedSize: SIZE, firstWrongLeaf: null });
+  });
+
+  it('tells the leaf whose bytes were changed, whichever it is', async () => {
+    for (let i = PRUNED; i < SIZE; i++) {
+      const audit = await check(changed(tail(), line(i), (value) => (value.data = flip(value.data, 40))));
+      expect([audit.ok, where(audit)]).toEqual([false, [`leaf ${i}-${i + 1}`]]);
+    }
+  });
+
+  it('notices a changed hash of what was pruned', async () => {
+    const audit = await check(changed(tail(), 1, (value) => (value.nodes = [flip((value.nodes as string[])[0])])));
+    expect(audit.ok).toBe(false);
+  });
+
+  it('notices pruned leaves that no checkpoint covers', async () => {
+    const heads = await testLedger(SIZE, [5]);
+    const text = [...exportWhole({ ...heads, node, leaf, prunedBelow: PRUNED })].join('');
+    expect((await check(text)).ok).toBe(false);
+  });
+
+  it('is read strictly', () => {
+    expect(() => parseExport(changed(tail(), 1, (value) => (value.nodes = [])))).toThrow(
+      'subtrees of 16 pruned leaves',
+    );
+    expect(() => parseExport(changed(tail(), 1, (value) => (value.pruned = 15)))).toThrow('subtrees of 16');
+    expect(() => parseExport(tail().replace('"leaf":16', '"leaf":17'))).toThrow('leaf 17 does not belong here');
+  });
+});
 
 describe('an export of a whole ledger', () => {
   it('verifies, and says what it holds', async () => {
