@@ -1,7 +1,7 @@
 import type { Clock } from '#contracts';
 import { type NoteSigner, signCheckpoint } from '#ledger';
 import { encodeProof } from '#wire';
-import type { Store } from './store/contract.ts';
+import type { ProofMaterial, Store } from './store/contract.ts';
 
 /** A checkpoint is written this often … */
 const CHECKPOINT_MS = 10_000;
@@ -9,6 +9,11 @@ const CHECKPOINT_MS = 10_000;
 const CHECKPOINT_LEAVES = 1_000;
 /** Checkpoints and proofs are published this often: closer costs more bytes than the data of a small campaign. */
 const PUBLISH_MS = 60_000;
+/**
+ * A recipient is shown that the ledger only grew with its first proof after a boot, then at most this often: a copy of
+ * the disk comes into force by a boot, and 17 hashes with each proof would cost more than the data of a small campaign.
+ */
+const LINK_MS = 3_600_000;
 
 export interface KeeperParts {
   readonly store: Store;
@@ -24,6 +29,8 @@ export class Keeper {
   readonly #publishMs: number;
   #size = 0;
   #note = '';
+  /** When each recipient was last shown that the ledger only grew. */
+  readonly #linkedMs = new Map<string, number>();
   #checkedMs: number;
   #publishedMs: number;
 
@@ -63,8 +70,17 @@ export class Keeper {
     if (this.#size === 0) return;
     for (const material of await store.proofs(this.#size)) {
       const { seq, leafIndex, path, evicted } = material;
-      await store.proof(material, encodeProof({ checkpoint: this.#note, seq, leafIndex, path, evicted }));
+      const consistency = this.#linkOf(material);
+      const proof = { checkpoint: this.#note, seq, leafIndex, path, evicted, consistency };
+      await store.proof(material, encodeProof(proof), consistency !== null);
     }
+  }
+
+  #linkOf({ recipient, consistency }: ProofMaterial): ProofMaterial['consistency'] {
+    const now = this.#parts.clock.monotonicMs();
+    if (now - (this.#linkedMs.get(recipient) ?? Number.NEGATIVE_INFINITY) < LINK_MS) return null;
+    this.#linkedMs.set(recipient, now);
+    return consistency;
   }
 
   /** The newest signed note, '' before the first. */

@@ -68,7 +68,7 @@ export {
 } from './leaf.ts';
 export { type LeafEvent, leafEvent } from './leaf-event.ts';
 export { decodeMeter, encodeMeter, type MeterRecord } from './meter.ts';
-export { decodeProof, type EvictedRecord, encodeProof, MOST_EVICTED, type Proof } from './proof.ts';
+export { type Consistency, decodeProof, type EvictedRecord, encodeProof, MOST_EVICTED, type Proof } from './proof.ts';
 export type { ColumnType, Schema, SchemaColumn, SchemaGroup, Table, TableColumn } from './schema.ts';
 export { decodeSchema, encodeSchema, schemaHash } from './schema-codec.ts';
 export {

@@ -1,4 +1,4 @@
-import { encodeCbor } from './cbor.ts';
+import { type CborValue, encodeCbor } from './cbor.ts';
 import { Shape } from './shape.ts';
 
 /** A record that was evicted before it was sent: its body hash keeps the chain whole. */
@@ -16,6 +16,19 @@ export interface Proof {
   /** Lowest first; 32 bytes each. */
   readonly path: readonly Uint8Array[];
   readonly evicted: readonly EvictedRecord[];
+  /** Null where the unit shows no growth with this proof. */
+  readonly consistency: Consistency | null;
+}
+
+/**
+ * That the checkpoint of a proof only adds to the one that was last published to the same recipient, RFC 9162 §2.1.4:
+ * a ledger that was rolled back to an old copy and has grown again cannot show it.
+ */
+export interface Consistency {
+  /** Leaves under the checkpoint that was published before, from 1 on, fewer than this one has. */
+  readonly fromSize: number;
+  /** In the order of RFC 9162 §2.1.4.1; 32 bytes each. */
+  readonly nodes: readonly Uint8Array[];
 }
 
 /** Evicted records that one proof names at most: 40 bytes each, far below the 128 KiB of a message. */
@@ -25,13 +38,15 @@ const VERSION = 1;
 const HASH_BYTES = 32;
 const shape = new Shape('proof');
 
-export function encodeProof({ checkpoint, seq, leafIndex, path, evicted }: Proof): Uint8Array {
-  return encodeCbor([VERSION, checkpoint, seq, leafIndex, [...path], evicted.map((one) => [one.seq, one.bodyHash])]);
+export function encodeProof({ checkpoint, seq, leafIndex, path, evicted, consistency }: Proof): Uint8Array {
+  const gone = evicted.map((one) => [one.seq, one.bodyHash]);
+  const grown = consistency === null ? null : [consistency.fromSize, [...consistency.nodes]];
+  return encodeCbor([VERSION, checkpoint, seq, leafIndex, [...path], gone, grown]);
 }
 
 /** @throws {TollgateError} TG_WIRE_CBOR, TG_WIRE_MALFORMED */
 export function decodeProof(bytes: Uint8Array): Proof {
-  const [version, checkpoint, seq, leafIndex, path, evicted] = shape.decode(bytes, 6);
+  const [version, checkpoint, seq, leafIndex, path, evicted, consistency] = shape.decode(bytes, 7);
   shape.version(version, VERSION);
   return {
     checkpoint: shape.text(checkpoint, 'checkpoint'),
@@ -42,5 +57,16 @@ export function decodeProof(bytes: Uint8Array): Proof {
       const [evictedSeq, bodyHash] = shape.array(one, 'an evicted record', 2);
       return { seq: shape.uint(evictedSeq, 'seq'), bodyHash: shape.bytes(bodyHash, 'body hash', HASH_BYTES) };
     }),
+    consistency: consistency === null ? null : readConsistency(consistency),
+  };
+}
+
+function readConsistency(value: CborValue): Consistency {
+  const [size, nodes] = shape.array(value, 'consistency', 2);
+  const fromSize = shape.uint(size, 'the size before');
+  if (fromSize === 0) shape.refuse('the size before', 'a number from 1');
+  return {
+    fromSize,
+    nodes: shape.array(nodes, 'nodes').map((hash) => shape.bytes(hash, 'a node', HASH_BYTES)),
   };
 }

@@ -207,8 +207,8 @@ class ThreadStore implements DurableStore {
     return (await this.#call({ op: 'proofs', size })) as ProofMaterial[];
   }
 
-  async proof(material: ProofMaterial, payload: Uint8Array): Promise<void> {
-    await this.#call({ op: 'proof', material, payload });
+  async proof(material: ProofMaterial, payload: Uint8Array, link = false): Promise<void> {
+    await this.#call({ op: 'proof', material, payload, link });
     this.#state('proof-stored');
   }
 

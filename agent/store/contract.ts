@@ -86,6 +86,11 @@ export interface ProofMaterial {
   readonly path: readonly Uint8Array[];
   /** Records of this stream evicted since its last proof. */
   readonly evicted: readonly { readonly seq: number; readonly bodyHash: Uint8Array }[];
+  readonly recipient: string;
+  /** Leaves under the checkpoint that this is for. */
+  readonly size: number;
+  /** From the checkpoint last published to the recipient to this one; null where there was none, or this one. */
+  readonly consistency: { readonly fromSize: number; readonly nodes: readonly Uint8Array[] } | null;
 }
 
 export interface Ack {
@@ -141,8 +146,12 @@ export interface Store {
   checkpoint(size: number, note: string): Promise<void>;
   /** One entry a stream whose newest committed record has no published proof under the checkpoint of `size`. */
   proofs(size: number): Promise<readonly ProofMaterial[]>;
-  /** Queues a proof message and notes that it covers `seq`. */
-  proof(material: ProofMaterial, payload: Uint8Array): Promise<void>;
+  /**
+   * Queues a proof message and notes that it covers `seq`, and that its checkpoint was published to the recipient.
+   *
+   * @param link whether it carries `consistency`: no later proof takes its place then
+   */
+  proof(material: ProofMaterial, payload: Uint8Array, link?: boolean): Promise<void>;
   /**
    * Queued rows in sending order, at most `limit`; marks them inflight. Sessions first, then by priority; within one
    * priority records by age and then proofs; a stream's records are in order.

@@ -2,6 +2,7 @@ import { TollgateError } from '#contracts';
 import {
   appendLeaf,
   type CompactRange,
+  consistencyProof,
   inclusionProof,
   type NodeReader,
   type NodeSink,
@@ -66,6 +67,11 @@ export class LedgerTable {
     const leaf = this.#leaf.get(index);
     if (leaf instanceof Uint8Array) return leaf;
     throw wrong(`leaf ${index} is not there`, this.#file);
+  }
+
+  /** That the first `from` leaves of the tree of `size` are the tree of `from`, RFC 9162 §2.1.4. */
+  consistency(from: number, size: number): Uint8Array[] {
+    return consistencyProof(from, size, this.#node, sha256Tree);
   }
 
   path(index: number, size: number): Uint8Array[] {

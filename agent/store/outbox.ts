@@ -151,6 +151,11 @@ export class Outbox {
     return id;
   }
 
+  /** Number of the row that is inserted next. */
+  get nextRow(): number {
+    return this.#nextId;
+  }
+
   payload(id: number): Uint8Array {
     return this.#statements.payload.get(id) as Uint8Array;
   }

@@ -10,7 +10,7 @@ export type Request =
   | { readonly op: 'group'; readonly group: Group }
   | { readonly op: 'checkpoint'; readonly size: number; readonly note: string }
   | { readonly op: 'proofs'; readonly size: number }
-  | { readonly op: 'proof'; readonly material: ProofMaterial; readonly payload: Uint8Array }
+  | { readonly op: 'proof'; readonly material: ProofMaterial; readonly payload: Uint8Array; readonly link: boolean }
   | { readonly op: 'take'; readonly limit: number; readonly pseudonym: string | undefined }
   | { readonly op: 'pubacked'; readonly ids: readonly number[] }
   | { readonly op: 'ack'; readonly ack: Ack }

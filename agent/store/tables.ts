@@ -14,6 +14,8 @@ export const TABLES = `
 CREATE TABLE leaf (idx INTEGER PRIMARY KEY, leaf BLOB NOT NULL);
 CREATE TABLE node (pos INTEGER PRIMARY KEY, level INTEGER NOT NULL, idx INTEGER NOT NULL, hash BLOB NOT NULL);
 CREATE TABLE checkpoint (size INTEGER PRIMARY KEY, note TEXT NOT NULL);
+-- Of the newest checkpoint that a proof to this recipient stands under.
+CREATE TABLE published (recipient TEXT PRIMARY KEY, size INTEGER NOT NULL);
 
 CREATE TABLE stream (
   id INTEGER PRIMARY KEY, stream BLOB NOT NULL UNIQUE, pseudonym TEXT NOT NULL, recipient TEXT NOT NULL,

@@ -58,7 +58,7 @@ function serve(request: Exclude<Request, { op: 'pubacked' | 'ack' }>): unknown {
     case 'proofs':
       return writer.proofs(request.size);
     case 'proof':
-      return writer.proof(request.material, request.payload);
+      return writer.proof(request.material, request.payload, request.link);
     case 'take':
       return writer.take(request.limit, request.pseudonym);
     case 'requeue':

@@ -50,6 +50,10 @@ export class Writer {
   readonly #keys = new Map<string, SpoolKey | null>();
   /** Rows whose wrapping does not open: a damaged page that SQLite cannot see. They leave as evicted. */
   readonly #unreadable = new Set<number>();
+  /** Rows from here on are of this boot. */
+  readonly #firstRow: number;
+  /** Rows of proofs that carry a link. */
+  readonly #links = new Set<number>();
   readonly #reached = new Map<ProtocolState, number>();
   /** Of the newest leaf: a gap leaf tells when records left the spool by what came in then. */
   #time: { boottimeMs: number; utcMs: number | null } = { boottimeMs: 0, utcMs: null };
@@ -70,6 +74,7 @@ export class Writer {
       this.#outbox = new Outbox(this.#db, this.#streams);
       this.#acked = this.#evicted = 0;
       this.#load();
+      this.#firstRow = this.#outbox.nextRow;
       this.#endEarlierBoots();
     } catch (error) {
       this.#lock.close();
@@ -124,16 +129,19 @@ export class Writer {
 
   proofs(size: number): ProofMaterial[] {
     const materials: ProofMaterial[] = [];
+    const grown = new Map<string, ProofMaterial['consistency']>();
     for (const stream of this.#streams.all()) {
-      if (stream.publishedSeq >= stream.nextSeq - 1 || stream.firstLeaf >= size) continue;
-      const material = this.#proofOf(stream, size);
+      if (stream.dropped || stream.publishedSeq >= stream.nextSeq - 1 || stream.firstLeaf >= size) continue;
+      const { recipient } = stream;
+      if (!grown.has(recipient)) grown.set(recipient, this.#grownSince(recipient, size));
+      const material = this.#proofOf(stream, size, grown.get(recipient)!);
       if (material !== null) materials.push(material);
     }
     return materials;
   }
 
   /** The newest record that is there and whose proof needs no more evicted ones named than a message holds. */
-  #proofOf(stream: StreamState, size: number): ProofMaterial | null {
+  #proofOf(stream: StreamState, size: number, consistency: ProofMaterial['consistency']): ProofMaterial | null {
     const bound = this.#statements.bound.get(stream.id, MOST_EVICTED);
     const below = typeof bound === 'number' ? bound : Number.MAX_SAFE_INTEGER;
     const { id, firstLeaf, publishedSeq, pseudonym, topic, priority } = stream;
@@ -143,16 +151,30 @@ export class Writer {
     const rows = this.#statements.untold.all(id, seq, MOST_EVICTED) as [number, Uint8Array][];
     const evicted = rows.map(([evictedSeq, bodyHash]) => ({ seq: evictedSeq, bodyHash }));
     const path = this.#ledger.path(leafIndex, size);
-    return { stream: stream.stream, pseudonym, topic, priority, seq, leafIndex, path, evicted };
+    const under = { recipient: stream.recipient, size, consistency };
+    return { stream: stream.stream, pseudonym, topic, priority, seq, leafIndex, path, evicted, ...under };
   }
 
-  /** Queues a proof; one of this stream that nobody took yet is replaced, for this one says the same and more. */
-  proof(material: ProofMaterial, payload: Uint8Array): void {
+  #grownSince(recipient: string, size: number): ProofMaterial['consistency'] {
+    const fromSize = this.#statements.publishedTo.get(recipient);
+    if (typeof fromSize !== 'number' || fromSize >= size) return null;
+    return { fromSize, nodes: this.#ledger.consistency(fromSize, size) };
+  }
+
+  /**
+   * Queues a proof; one of this stream that nobody took yet is replaced, for this one says the same and more. Those of
+   * an earlier boot and those with a link stay: the next link starts where they end.
+   */
+  proof(material: ProofMaterial, payload: Uint8Array, link: boolean): void {
     this.#transaction(() => {
       const stream = this.#streams.byName(material.stream);
       if (stream === null || stream.dropped) return;
-      for (const id of this.#outbox.queuedProofs(stream)) this.#outbox.remove(id);
+      for (const id of this.#outbox.queuedProofs(stream)) {
+        if (id >= this.#firstRow && !this.#links.has(id)) this.#outbox.remove(id);
+      }
       const id = this.#outbox.insert(KIND_PROOF, stream, -1, null, payload);
+      if (link) this.#links.add(id);
+      this.#statements.publish.run(material.recipient, material.size);
       for (const { seq } of material.evicted) this.#statements.carry.run(id, stream.id, seq);
       stream.publishedSeq = Math.max(stream.publishedSeq, material.seq);
       this.#streams.touch(stream);
@@ -182,7 +204,10 @@ export class Writer {
   /** PUBACKs and acknowledgements that came in a short while, in one transaction: each costs flash a sync. */
   answers(pubacked: readonly number[], acks: readonly Ack[], nowMs: number): void {
     this.#transaction(() => {
-      for (const proof of this.#outbox.pubacked(pubacked, nowMs)) this.#statements.told.run(proof);
+      for (const proof of this.#outbox.pubacked(pubacked, nowMs)) {
+        this.#statements.told.run(proof);
+        this.#links.delete(proof);
+      }
       for (const ack of acks) this.#ack(ack);
       this.#streams.write();
     });
@@ -457,6 +482,10 @@ function prepare(db: Connection) {
     newest: raw(
       `SELECT seq, leaf FROM record r WHERE leaf >= ? AND leaf < ? AND stream = ? AND seq < ? AND seq > ?
        AND NOT EXISTS (SELECT 1 FROM evicted e WHERE e.stream = r.stream AND e.seq = r.seq) ORDER BY leaf DESC LIMIT 1`,
+    ),
+    publishedTo: pluck('SELECT size FROM published WHERE recipient = ?'),
+    publish: db.prepare(
+      'INSERT INTO published VALUES (?, ?) ON CONFLICT (recipient) DO UPDATE SET size = max(size, excluded.size)',
     ),
     untold: raw('SELECT seq, body_hash FROM evicted WHERE stream = ? AND told = 0 AND seq <= ? ORDER BY seq LIMIT ?'),
     carry: db.prepare('UPDATE evicted SET proof = ? WHERE stream = ? AND seq = ?'),

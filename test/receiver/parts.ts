@@ -212,7 +212,14 @@ export class TestStream {
     const checkpoint = options.checkpoint ?? (await this.#unit.checkpoint());
     const leafIndex = this.#indexes[seq]!;
     const evicted = (options.evicted ?? []).map((one) => ({ seq: one, bodyHash: this.hashes[one]! }));
-    const bytes = encodeProof({ checkpoint, seq, leafIndex, path: this.#unit.path(leafIndex), evicted });
+    const bytes = encodeProof({
+      checkpoint,
+      seq,
+      leafIndex,
+      path: this.#unit.path(leafIndex),
+      evicted,
+      consistency: null,
+    });
     return { topic: `${this.topic}/p`, bytes };
   }
 }

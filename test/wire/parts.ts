@@ -104,6 +104,7 @@ export const proof: Proof = {
   leafIndex: 4,
   path: [filled(32, 4), filled(32, 5)],
   evicted: [{ seq: 3, bodyHash: filled(32, 6) }],
+  consistency: { fromSize: 3, nodes: [filled(32, 7), filled(32, 8)] },
 };
 
 export const meter: MeterRecord = {

@@ -9,8 +9,14 @@ const hash = new Uint8Array(32);
 describe('a proof', () => {
   it('comes back as it went, also without path and evicted records', () => {
     expect(decodeProof(encodeProof(proof))).toEqual(proof);
-    const alone = { ...proof, path: [], evicted: [] };
+    const alone = { ...proof, path: [], evicted: [], consistency: null };
     expect(decodeProof(encodeProof(alone))).toEqual(alone);
+  });
+
+  it('costs one byte where it shows no growth', () => {
+    const { length } = encodeProof({ ...proof, consistency: { fromSize: 3, nodes: [] } });
+    expect(length - encodeProof({ ...proof, consistency: null }).length).toBe(2);
+    expect(fields).toHaveLength(7);
   });
 
   it('costs 34 bytes a hash', () => {
@@ -30,6 +36,11 @@ describe('a proof', () => {
     ['an evicted record without its hash', 5, [[3]]],
     ['an evicted record with more', 5, [[3, hash, hash]]],
     ['an evicted record of a short hash', 5, [[3, hash.subarray(1)]]],
+    ['growth from nothing', 6, [0, [hash]]],
+    ['growth from a size below 0', 6, [-1, [hash]]],
+    ['growth without nodes', 6, [3]],
+    ['growth with a short node', 6, [3, [hash.subarray(1)]]],
+    ['growth that is undefined', 6, undefined],
   ])('with %s is refused', async (_what, at, value) => {
     expect(await verdictOf(() => decodeProof(changed(at, value)))).toBe('TG_WIRE_MALFORMED');
   });

@@ -42,7 +42,7 @@ export function proofShare(seconds: number, alias: boolean): number {
   // C2SP tlog-checkpoint and signed-note: root, key id of 4 bytes and Ed25519 signature in base64.
   const checkpoint = `${origin}\n${TREE_SIZE}\n${base64(SHA256)}\n\n\u2014 ${origin} ${base64(4 + 64)}\n`;
   const path = Array.from({ length: TREE_DEPTH }, () => new Uint8Array(SHA256));
-  const proof = encodeProof({ checkpoint, seq: 3600, leafIndex: TREE_SIZE - 1, path, evicted: [] });
+  const proof = encodeProof({ checkpoint, seq: 3600, leafIndex: TREE_SIZE - 1, path, evicted: [], consistency: null });
   return (whole(proof.length, proofTopic(TOPIC), alias) * seconds) / PUBLISH_EVERY_S;
 }
 
