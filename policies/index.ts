@@ -7,6 +7,9 @@ export type { SignalCatalogue } from './context.ts';
 export { type Explanation, explainSignal } from './explain.ts';
 export type { Gate, GateDenial } from './gate.ts';
 export { createGate } from './gate-table.ts';
+export { type ImportedPolicy, type ImportTerms, importPolicy } from './import/foreign.ts';
+export type { Term, Triple } from './odrl/graph.ts';
+export { loadOdrlTriples } from './odrl/jsonld.ts';
 export type {
   ContextSource,
   DecodeRight,
@@ -18,4 +21,13 @@ export type {
   SlotRules,
   StreamPlan,
 } from './plan.ts';
+export {
+  type ConstraintReport,
+  type DutyReport,
+  evaluateOdrl,
+  type OdrlEvaluation,
+  type PolicyReport,
+  type RuleReport,
+  reportJsonLd,
+} from './report.ts';
 export { operationText } from './transforms.ts';
