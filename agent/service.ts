@@ -1,7 +1,10 @@
 import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type FrameSource, TollgateError } from '#contracts';
+import type { MqttTls } from '#firmware-bridge/mqtt';
 import type { Plan } from '#policies';
+import { ackLeaf } from '#wire';
 import { ackVerifier } from './acks.ts';
 import type { Config, UplinkConfig } from './config/load.ts';
 import { documentFiles, loadDocuments } from './documents.ts';
@@ -9,6 +12,8 @@ import { loadUnitKeys, type UnitKeys } from './keys.ts';
 import { type Log, logError } from './log.ts';
 import type { ProtocolState } from './store/contract.ts';
 import { Unit } from './unit.ts';
+import { readSuspension, writeSuspension } from './uplink/suspension.ts';
+import { trafficFile } from './uplink/traffic.ts';
 import { createUplink, type Uplink } from './uplink.ts';
 
 /** Makes the source of a channel; the command line brings the ones that its package has. */
@@ -29,6 +34,10 @@ export interface ServiceOptions {
 export const SETTLE_MS = 30_000;
 /** SIGTERM: what is committed in this time is sent at once, the rest at the next start, ms. */
 export const STOP_MS = 300;
+/** Bytes a network, kept over restarts. */
+const TRAFFIC_FILE = 'traffic.json';
+/** Stands where the unit was found to be rolled back; whoever has examined it removes it with the state folder. */
+const SUSPENSION_FILE = 'suspended.json';
 /** Tenant of a unit without an uplink: its records wait for one. */
 const NO_TENANT = 'none';
 
@@ -72,7 +81,10 @@ export class Service {
       ...(publishMs === undefined ? {} : { publishMs }),
       ...(faultAt === undefined ? {} : { faultAt }),
     });
-    const uplink = config.uplink === null ? null : await openUplink(config.uplink, unit, keys, log, observe);
+    const uplink =
+      config.uplink === null
+        ? null
+        : await openUplink(config.uplink, { unit, keys, log, observe, state: config.unit.state });
     uplink?.start();
     void unit.firstFrame.then(() => log.info('first-frame', { ms: Math.round(performance.now()) }));
     return new Service(unit, uplink, sources, documents.plan, log);
@@ -148,30 +160,52 @@ export class Service {
   }
 }
 
-async function openUplink(
-  config: UplinkConfig,
-  unit: Unit,
-  keys: UnitKeys,
-  log: Log,
-  observe: ((state: ProtocolState) => void) | undefined,
-): Promise<Uplink> {
-  const pem = async (file: string | undefined) => (file === undefined ? undefined : await readPem(file));
-  const [ca, cert, key] = await Promise.all([pem(config.ca), pem(config.cert), pem(config.key)]);
-  const tls =
-    ca === undefined ? {} : { tls: { ca, ...(cert === undefined || key === undefined ? {} : { cert, key }) } };
+interface UplinkParts {
+  readonly unit: Unit;
+  readonly keys: UnitKeys;
+  readonly log: Log;
+  readonly observe: ((state: ProtocolState) => void) | undefined;
+  readonly state: string;
+}
+
+async function openUplink(config: UplinkConfig, { unit, keys, log, observe, state }: UplinkParts): Promise<Uplink> {
+  const { url, protocol, keepalive, sessionExpiryS, willDelayS, messageExpiryS } = config;
+  // Read for each connection: files that were replaced count from the next one on. Missing ones end the start.
+  const tls = (pseudonym: string) => readTls(config, pseudonym);
+  await tls(unit.pseudonym);
+  const suspensionFile = join(state, SUSPENSION_FILE);
+  const suspended = await readSuspension(suspensionFile);
+  if (suspended !== null) log.warn('uplink-suspended', { code: suspended.code, size: suspended.size });
   return createUplink({
     store: unit.store,
-    link: { url: config.url, protocol: config.protocol, ...tls },
+    link: { url, protocol, tls, keepalive, sessionExpiryS, willDelayS, messageExpiryS },
     tenant: config.tenant,
     pseudonym: unit.pseudonym,
     window: config.window,
-    verifyAck: ackVerifier(unit.store, (did) => keys.recipients.get(did)?.ack ?? null),
+    bandwidth: config.bandwidth,
+    network: config.network,
+    traffic: trafficFile(join(state, TRAFFIC_FILE)),
+    suspended,
+    verifyAck: ackVerifier(unit.store, keys.recipients),
+    onSuspended: async (suspension, { stream, uptoSeq, state: answer, signed }) => {
+      await writeSuspension(suspensionFile, suspension);
+      unit.leaf((now) => ackLeaf(now, stream, uptoSeq, answer === 'opened' ? 1 : 2, signed));
+      await unit.store.commit();
+    },
     observe: {
-      reached: (state) => observe?.(state),
+      reached: (reached) => observe?.(reached),
       connection: (up) => log.info('uplink', { up }),
       error: (error) => logError(log, 'uplink-error', error),
     },
   });
+}
+
+async function readTls(config: UplinkConfig, pseudonym: string): Promise<MqttTls | undefined> {
+  const pem = async (file: string | undefined) =>
+    file === undefined ? undefined : await readPem(file.replaceAll('{pseudonym}', pseudonym));
+  const [ca, cert, key] = await Promise.all([pem(config.ca), pem(config.cert), pem(config.key)]);
+  if (ca === undefined) return undefined;
+  return { ca, ...(cert === undefined || key === undefined ? {} : { cert, key }) };
 }
 
 async function readPem(file: string): Promise<string> {

@@ -198,6 +198,11 @@ export class Unit {
     });
   }
 
+  /** Adds a leaf about something beside the path, dated now; durable with the next commit. */
+  leaf(make: (now: LeafTime) => Uint8Array): void {
+    this.store.leaf(make(this.#now()));
+  }
+
   /** Ends the streams, commits, and leaves a checkpoint and its proofs in the outbox. */
   async finish(): Promise<void> {
     clearInterval(this.#timer);

@@ -1,11 +1,17 @@
 import { TollgateError } from '#contracts';
 import { connectMqtt, type MqttLink, type MqttOptions } from '#firmware-bridge/mqtt';
 import { ackTopic, documentTopic, statusTopic } from '#wire/topics';
+import type { CheckedAck } from './acks.ts';
 import type { Ack, OutboxRow, ProtocolState, Store } from './store/contract.ts';
-import { Line, type LineEvents, type LinkOptions } from './uplink/line.ts';
+import { TokenBucket } from './uplink/bucket.ts';
+import { asError, Incoming } from './uplink/incoming.ts';
+import { Line, type LineEvents, type LinkOptions, sizeOf } from './uplink/line.ts';
+import { rolledBack, type Suspension } from './uplink/suspension.ts';
 import { Bell, HOST_TIMING, type UplinkTiming } from './uplink/timing.ts';
+import { type NetworkTraffic, Traffic, type TrafficFile } from './uplink/traffic.ts';
 
 export type { LinkOptions } from './uplink/line.ts';
+export type { Suspension } from './uplink/suspension.ts';
 export type { UplinkTiming } from './uplink/timing.ts';
 
 /** What others may see of the uplink as it works; never a payload, never a full topic. */
@@ -24,9 +30,22 @@ export interface UplinkOptions {
   /** Messages in flight at most. */
   readonly window: number;
   /** The acknowledgement, or null where no recipient of this unit signed it. */
-  verifyAck(bytes: Uint8Array, pseudonym: string): Promise<Ack | null>;
-  /** A document or withdrawal for the unit. */
+  verifyAck(bytes: Uint8Array, pseudonym: string): Promise<CheckedAck | null>;
+  /**
+   * A document or withdrawal for the unit, at most `MOST_DOCUMENT_BYTES`. The broker keeps it until the promise
+   * resolves, and sends it again when the process dies before; so it may come twice.
+   */
   onDocument?(bytes: Uint8Array): Promise<void>;
+  /** Bytes a second on average, MQTT and topics counted; without it there is no cap. */
+  readonly bandwidth?: number | undefined;
+  /** Name of the network whose bytes are counted. */
+  readonly network?: string;
+  /** Keeps the count of bytes; without it the count begins with the process. */
+  readonly traffic?: TrafficFile;
+  /** What a process before found: nothing is sent. */
+  readonly suspended?: Suspension | null;
+  /** A recipient has seen a larger ledger than this one; no record leaves from now on. To be made durable. */
+  onSuspended?(suspension: Suspension, ack: CheckedAck): Promise<void>;
   readonly observe?: UplinkObserver;
   readonly timing?: Partial<UplinkTiming>;
   /** How long a receiver may take to acknowledge before a row goes again, ms. */
@@ -41,9 +60,18 @@ export interface UplinkStatus {
   readonly connects: number;
   readonly published: number;
   readonly pubacked: number;
-  /** Acknowledgements stored, and those that were not the recipient's. */
+  /** Acknowledgements stored, and those that were not the recipient's or came too fast. */
   readonly acks: number;
   readonly refusedAcks: number;
+  /** Documents handed over, and those that were too large or came too fast. */
+  readonly documents: number;
+  readonly refusedDocuments: number;
+  /** Rows larger than the broker takes. */
+  readonly tooLarge: number;
+  /** Why no record is sent; null when all is well. */
+  readonly suspended: Omit<Suspension, 'evidence'> | null;
+  /** Bytes sent and received, a network. */
+  readonly traffic: readonly NetworkTraffic[];
   /** Rows that were put back to be sent again. */
   readonly requeued: number;
   readonly inflight: number;
@@ -57,6 +85,12 @@ export interface Uplink {
   /** Takes no more rows; what is in flight goes on. */
   pause(): void;
   resume(): void;
+  /**
+   * No row leaves while `work` runs, those in memory neither: they go back to the store, which `work` may change. For
+   * withdrawals: what is gone from the store when `work` is done is not sent any more. What the connection was given
+   * and the network has not taken within `CUT_MS` is thrown away with the connection.
+   */
+  hold<T>(work: () => Promise<T>): Promise<T>;
   /** True when everything that was committed before this call has a PUBACK, false after `ms`. */
   flush(ms: number): Promise<boolean>;
   /** True when every row was acknowledged by its receiver, false after `ms`. */
@@ -76,8 +110,16 @@ export const HOLE_MS = 5_000;
 export const MOST_LINES = 2;
 /** A connection waits this long for acknowledgements before another pseudonym gets it, ms. */
 export const LINGER_MS = 5_000;
-/** Acknowledgements that are stored at once; above it the connection waits. */
-const MOST_TAKING = 64;
+/** A held uplink gives its connection so long to send what it was given, ms. */
+export const CUT_MS = 50;
+/** With a bandwidth cap, rows for this long are read ahead, ms: a row of higher priority waits no longer behind them. */
+const AHEAD_MS = 2_000;
+/** What the bandwidth may save up, ms of it. */
+const BURST_MS = 1_000;
+/** Weight of the newest row in the mean size of rows. */
+const MEAN_WEIGHT = 1 / 16;
+/** Name of the network where none is configured. */
+export const DEFAULT_NETWORK = 'default';
 /** How often `settle` looks, ms. */
 const SETTLE_STEP_MS = 20;
 
@@ -88,9 +130,8 @@ export function createUplink(options: UplinkOptions): Uplink {
 interface Counts {
   published: number;
   pubacked: number;
-  acks: number;
-  refusedAcks: number;
   requeued: number;
+  tooLarge: number;
 }
 
 class OutboxUplink implements Uplink {
@@ -98,7 +139,7 @@ class OutboxUplink implements Uplink {
   readonly #timing: UplinkTiming;
   readonly #ackTimeoutMs: number;
   readonly #bell = new Bell();
-  readonly #counts: Counts = { published: 0, pubacked: 0, acks: 0, refusedAcks: 0, requeued: 0 };
+  readonly #counts: Counts = { published: 0, pubacked: 0, requeued: 0, tooLarge: 0 };
   /** The line of now first. */
   readonly #lines: Line[] = [];
   /** Rows of pseudonyms that have no line yet. */
@@ -106,8 +147,16 @@ class OutboxUplink implements Uplink {
   /** Rows whose PUBACK the store does not know yet. */
   #answered: number[] = [];
   #noting: Promise<void> | null = null;
-  /** Acknowledgements that are being stored. */
-  readonly #taking = new Set<Promise<void>>();
+  readonly #incoming: Incoming;
+  readonly #traffic: Traffic;
+  readonly #bandwidth: TokenBucket | null;
+  #meanBytes = 0;
+  /** Works that hold the uplink, and how many have ended. */
+  #holds = 0;
+  #heldTimes = 0;
+  #suspended: Suspension | null;
+  /** The second line is looked at for retirement then, monotonic ms. */
+  #retireAt = 0;
   #ready: Promise<void> | null = null;
   #flushes: { armed: boolean; readonly done: () => void }[] = [];
   /** Rows are inflight in the store and nowhere else; so are, at the start, those of the process before. */
@@ -131,13 +180,29 @@ class OutboxUplink implements Uplink {
     this.#timing = { ...HOST_TIMING, ...options.timing };
     this.#ackTimeoutMs = options.ackTimeoutMs ?? ACK_TIMEOUT_MS;
     this.#retryMs = this.#ackTimeoutMs;
-    this.#retryAt = this.#timing.monotonicMs() + this.#retryMs;
+    const nowMs = this.#timing.monotonicMs;
+    this.#retryAt = nowMs() + this.#retryMs;
+    const { bandwidth, network = DEFAULT_NETWORK, traffic = null, suspended = null } = options;
+    this.#bandwidth =
+      bandwidth === undefined ? null : new TokenBucket(bandwidth, (bandwidth * BURST_MS) / 1_000, nowMs);
+    this.#traffic = new Traffic(network, traffic, nowMs());
+    this.#suspended = suspended;
+    this.#incoming = new Incoming({
+      store: options.store,
+      nowMs,
+      verifyAck: options.verifyAck,
+      ...(options.onDocument === undefined ? {} : { onDocument: options.onDocument }),
+      reached: (state) => options.observe?.reached?.(state),
+      heard: (ack) => this.#heard(ack),
+      rolledBack: (ack, size) => this.#suspend(ack, size),
+      report: (error) => this.#report(error),
+    });
   }
 
   start(): void {
     if (this.#running !== null) return;
     this.#line(this.#options.pseudonym);
-    this.#running = this.#run();
+    this.#running = this.#traffic.load().then(() => this.#run());
   }
 
   pause(): void {
@@ -147,6 +212,23 @@ class OutboxUplink implements Uplink {
   resume(): void {
     this.#paused = false;
     this.#bell.ring();
+  }
+
+  async hold<T>(work: () => Promise<T>): Promise<T> {
+    this.#holds++;
+    this.#release();
+    const given = new AbortController();
+    void this.#timing.sleep(CUT_MS, given.signal).then(() => {
+      for (const line of this.#lines) line.cut();
+    });
+    try {
+      return await work();
+    } finally {
+      this.#holds--;
+      this.#heldTimes++;
+      this.#release();
+      this.#bell.ring();
+    }
   }
 
   async flush(ms: number): Promise<boolean> {
@@ -172,6 +254,12 @@ class OutboxUplink implements Uplink {
   status(): UplinkStatus {
     return {
       ...this.#counts,
+      acks: this.#incoming.acks,
+      refusedAcks: this.#incoming.refusedAcks,
+      documents: this.#incoming.documents,
+      refusedDocuments: this.#incoming.refusedDocuments,
+      suspended: this.#suspension,
+      traffic: this.#traffic.totals(),
       connected: this.#lines[0]?.up ?? false,
       paused: this.#paused,
       connects: this.#lines.reduce((sum, line) => sum + line.connects, 0),
@@ -186,7 +274,8 @@ class OutboxUplink implements Uplink {
     await Promise.all(this.#lines.map((line) => line.close()));
     await this.#running;
     await this.#noting;
-    await Promise.all(this.#taking);
+    await this.#incoming.settled();
+    await this.#traffic.save(this.#timing.monotonicMs());
   }
 
   async #run(): Promise<void> {
@@ -206,14 +295,23 @@ class OutboxUplink implements Uplink {
   async #step(): Promise<boolean> {
     this.#openLines();
     if (this.#failed || this.#retryDue) return await this.#putBack();
-    if (this.#paused || !this.#lines[0]!.up) return false;
+    await this.#traffic.tick(this.#timing.monotonicMs());
+    if (this.#paused || !this.#mayLeave || !this.#lines[0]!.up) return false;
     // Half a window at a time: one question to the store for many rows.
-    const room = this.#options.window - this.#held;
-    if (room < Math.max(1, this.#options.window >> 1)) return false;
+    const window = this.#ahead;
+    const room = window - this.#held;
+    if (room < Math.max(1, window >> 1)) return false;
     for (const flush of this.#flushes) flush.armed = true;
     this.#watch();
+    const held = this.#heldTimes;
     const rows = await this.#options.store.take(room);
-    for (const row of rows) this.#dispatch(row);
+    for (const row of rows) this.#meanBytes += (sizeOf(row) - this.#meanBytes) * MEAN_WEIGHT;
+    // The uplink was held while the store answered: these rows may be gone from it by now, so it is asked again.
+    if (held === this.#heldTimes && this.#mayLeave) for (const row of rows) this.#dispatch(row);
+    else {
+      this.#failed = true;
+      this.#failedRows += rows.length;
+    }
     if (rows.length === 0) await this.#idle();
     return rows.length > 0;
   }
@@ -226,8 +324,44 @@ class OutboxUplink implements Uplink {
     });
   }
 
+  get #suspension(): UplinkStatus['suspended'] {
+    if (this.#suspended === null) return null;
+    const { reason, code, size, seen } = this.#suspended;
+    return { reason, code, size, seen };
+  }
+
+  get #mayLeave(): boolean {
+    return this.#holds === 0 && this.#suspended === null;
+  }
+
+  /** Rows that are read from the store at most. */
+  get #ahead(): number {
+    const { window, bandwidth } = this.#options;
+    if (bandwidth === undefined || this.#meanBytes === 0) return window;
+    const rows = Math.floor((bandwidth * AHEAD_MS) / 1_000 / this.#meanBytes);
+    return Math.min(window, Math.max(1, rows));
+  }
+
+  /** Gives back all that is not in flight. */
+  #release(): void {
+    for (const line of this.#lines) line.release();
+    this.#failedRows += this.#parked.length;
+    if (this.#parked.length > 0) this.#failed = true;
+    this.#parked = [];
+  }
+
+  async #suspend(ack: CheckedAck, size: number): Promise<void> {
+    if (this.#suspended !== null) return;
+    this.#suspended = rolledBack(size, ack.checkpointSize ?? 0, ack.signed);
+    this.#release();
+    const text = `a recipient has seen ${ack.checkpointSize} leaves of this unit's ledger, it has ${size}`;
+    this.#report(new TollgateError('TG_UPLINK_ROLLED_BACK', text));
+    await this.#options.onSuspended?.(this.#suspended, ack);
+  }
+
   async #idle(): Promise<void> {
     if (this.#held > 0) return;
+    await this.#retire();
     await this.#noting;
     if (this.#failed) return;
     for (const flush of this.#flushes.filter((one) => one.armed)) flush.done();
@@ -249,7 +383,8 @@ class OutboxUplink implements Uplink {
     const blocked = this.#retryAt <= now && this.#lines.some((line) => line.held > 0);
     const retry = this.#unanswered && !blocked ? this.#retryAt : Number.POSITIVE_INFINITY;
     const turn = this.#parked.length > 0 ? (this.#lines[1]?.idleSinceMs ?? 0) + LINGER_MS : Number.POSITIVE_INFINITY;
-    return Math.max(1, Math.min(retry, turn) - now);
+    const retire = this.#lines.length > 1 ? this.#retireAt : Number.POSITIVE_INFINITY;
+    return Math.max(1, Math.min(retry, turn, retire) - now);
   }
 
   /**
@@ -257,9 +392,7 @@ class OutboxUplink implements Uplink {
    * flight, so nothing may be: a row that is on its way twice would lose its place.
    */
   async #putBack(): Promise<boolean> {
-    for (const line of this.#lines) line.release();
-    this.#failedRows += this.#parked.length;
-    this.#parked = [];
+    this.#release();
     if (this.#held > 0) return false;
     await this.#noting;
     // The process before us cannot say how long its rows have waited. A lost connection is no reason to repeat what
@@ -302,6 +435,8 @@ class OutboxUplink implements Uplink {
       },
       link,
       window,
+      bandwidth: this.#bandwidth,
+      mayLeave: () => this.#mayLeave,
       timing: this.#timing,
       connect: this.#options.connect ?? connectMqtt,
       events: this.#events(pseudonym),
@@ -322,6 +457,19 @@ class OutboxUplink implements Uplink {
     const parked = this.#parked;
     this.#parked = [];
     for (const row of parked) this.#dispatch(row);
+  }
+
+  /** An earlier pseudonym all of whose rows are acknowledged is taken off the broker, with what it retained there. */
+  async #retire(): Promise<void> {
+    const [, second] = this.#lines;
+    const now = this.#timing.monotonicMs();
+    if (second === undefined || this.#parked.length > 0 || now < this.#retireAt) return;
+    this.#retireAt = now + LINGER_MS;
+    if (now < second.idleSinceMs + LINGER_MS) return;
+    const { queued, inflight, pubacked } = await this.#options.store.stats();
+    if (queued + inflight + pubacked > 0) return;
+    this.#lines.length = 1;
+    await second.close({ retire: true });
   }
 
   #events(pseudonym: string): LineEvents {
@@ -347,9 +495,14 @@ class OutboxUplink implements Uplink {
         this.#failedRows++;
         this.#bell.ring();
       },
-      tooLarge: (_row, error) => this.#report(error),
-      ack: (bytes) => this.#ack(bytes, pseudonym),
-      document: (bytes) => this.#document(bytes),
+      began: (wire) => this.#traffic.began(wire),
+      ended: (wire) => this.#traffic.ended(wire, this.#timing.monotonicMs()),
+      tooLarge: (_row, error) => {
+        this.#counts.tooLarge++;
+        this.#report(error);
+      },
+      ack: (bytes) => this.#incoming.ack(bytes, pseudonym),
+      document: (bytes) => this.#incoming.document(bytes),
       error: (error) => this.#report(error),
     };
   }
@@ -380,37 +533,6 @@ class OutboxUplink implements Uplink {
     }
   }
 
-  /**
-   * The connection does not wait for the store, which gathers answers for one sync: PUBACKs would wait behind each.
-   * Only when many are being stored does it wait. What a crash takes here is asked for again, and answered again.
-   */
-  #ack(bytes: Uint8Array, pseudonym: string): void | Promise<void> {
-    const taken: Promise<void> = this.#takeAck(bytes, pseudonym).finally(() => this.#taking.delete(taken));
-    this.#taking.add(taken);
-    return this.#taking.size < MOST_TAKING ? undefined : taken;
-  }
-
-  async #takeAck(bytes: Uint8Array, pseudonym: string): Promise<void> {
-    const { store, observe, verifyAck } = this.#options;
-    try {
-      const ack = await verifyAck(bytes, pseudonym);
-      if (ack === null) {
-        this.#counts.refusedAcks++;
-        const text = 'an acknowledgement came that no recipient of this unit signed';
-        this.#report(new TollgateError('TG_ACK_REFUSED', text));
-        return;
-      }
-      observe?.reached?.('ack-received');
-      await store.ack(ack);
-      this.#counts.acks++;
-      observe?.reached?.('ack-stored');
-      this.#heard(ack);
-    } catch (error) {
-      // Nothing is lost: the rows stay, go again, and are acknowledged again.
-      this.#report(asError(error));
-    }
-  }
-
   /** A receiver answers: waits are short again, and holes are filled soon. */
   #heard(ack: Ack): void {
     const soon = this.#silent || ack.missing.length > 0;
@@ -418,14 +540,6 @@ class OutboxUplink implements Uplink {
     this.#retryMs = soon ? Math.min(HOLE_MS, this.#ackTimeoutMs) : this.#ackTimeoutMs;
     if (soon) this.#retryAt = Math.min(this.#retryAt, this.#timing.monotonicMs() + this.#retryMs);
     this.#bell.ring();
-  }
-
-  async #document(bytes: Uint8Array): Promise<void> {
-    try {
-      await this.#options.onDocument?.(bytes);
-    } catch (error) {
-      this.#report(asError(error));
-    }
   }
 
   async #within(ms: number, done: Promise<true>): Promise<boolean> {
@@ -440,10 +554,4 @@ class OutboxUplink implements Uplink {
     this.#lastError = error.code;
     this.#options.observe?.error?.(error);
   }
-}
-
-function asError(error: unknown): TollgateError {
-  if (error instanceof TollgateError) return error;
-  const text = error instanceof Error ? error.message : String(error);
-  return new TollgateError('TG_UPLINK_STORE', text, { cause: error });
 }

@@ -23,6 +23,12 @@ export interface MqttWill {
   readonly delayS?: number;
 }
 
+/** Bytes on a socket, TLS included. */
+export interface ByteCounters {
+  readonly sentBytes: number;
+  readonly receivedBytes: number;
+}
+
 /** How one message goes out. */
 export interface PublishOptions {
   readonly retain: boolean;
@@ -58,6 +64,8 @@ export interface MqttOptions {
    * A rejection closes the link, the message stays unacknowledged.
    */
   onMessage(topic: string, payload: Uint8Array): void | Promise<void>;
+  /** The socket of this connection, before it stands: its counters go on until it ends, and stay after. */
+  onWire?(wire: ByteCounters): void;
   /** The link ended, once; null after `end()`. */
   onClose(error: TollgateError | null): void;
   readonly signal?: AbortSignal;
@@ -73,9 +81,6 @@ export interface MqttLink {
   readonly topicAliasMaximum: number;
   /** The broker still had our session: subscriptions stand, and what came meanwhile follows. */
   readonly sessionPresent: boolean;
-  /** Bytes on the wire since the connection began, TLS included. */
-  readonly sentBytes: number;
-  readonly receivedBytes: number;
   /** Bytes of ours that have not left this process. */
   readonly unsentBytes: number;
   /**
@@ -141,6 +146,7 @@ export async function connectMqtt(options: MqttOptions): Promise<MqttLink> {
   options.signal?.throwIfAborted();
   const url = new URL(options.url);
   const wire = openWire(url, options.tls);
+  options.onWire?.(wire);
   const client = new mqtt.default.MqttClient(() => wire.stream, {
     ...clientOptions(options, url),
     messageIdProvider: new mqtt.UniqueMessageIdProvider(),
@@ -239,14 +245,6 @@ class Link implements MqttLink {
         resolve();
       });
     });
-  }
-
-  get sentBytes(): number {
-    return this.#wire.sentBytes;
-  }
-
-  get receivedBytes(): number {
-    return this.#wire.receivedBytes;
   }
 
   get unsentBytes(): number {

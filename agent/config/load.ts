@@ -23,6 +23,24 @@ export interface UplinkConfig {
   readonly cert?: string;
   readonly key?: string;
   readonly window: number;
+  /** Bytes a second; absent: no cap. */
+  readonly bandwidth?: number;
+  /** Name under which bytes are counted. */
+  readonly network: string;
+  /** s. */
+  readonly keepalive: number;
+  readonly sessionExpiryS: number;
+  readonly willDelayS: number;
+  /** 0: never. */
+  readonly messageExpiryS: number;
+}
+
+/** The section `uplink` as the schema has it. */
+interface RawUplink extends Omit<UplinkConfig, 'bandwidth' | 'sessionExpiryS' | 'willDelayS' | 'messageExpiryS'> {
+  readonly bandwidth?: string;
+  readonly sessionExpiry: string;
+  readonly willDelay: string;
+  readonly messageExpiry: string;
 }
 
 /** `tollgate.yaml` with defaults filled in, paths absolute and globs expanded. */
@@ -43,7 +61,7 @@ export interface Config {
 /** The file as the schema has it. */
 interface Raw extends Omit<Config, 'file' | 'store' | 'uplink'> {
   readonly store: { readonly maxBytes: string; readonly groupCommit: string };
-  readonly uplink?: UplinkConfig;
+  readonly uplink?: RawUplink;
 }
 
 const BYTES: Record<string, number> = { KiB: 2 ** 10, MiB: 2 ** 20, GiB: 2 ** 30 };
@@ -94,7 +112,7 @@ export function parseConfig(text: string, file: string): Config {
       raw.uplink === undefined
         ? null
         : {
-            ...raw.uplink,
+            ...uplinkConfig(raw.uplink),
             ...optional('ca', raw.uplink.ca),
             ...optional('cert', raw.uplink.cert),
             ...optional('key', raw.uplink.key),
@@ -129,6 +147,24 @@ function expand(pattern: string, file: string): string[] {
     });
   }
   return globSync(pattern).sort();
+}
+
+function uplinkConfig(raw: RawUplink): UplinkConfig {
+  const { bandwidth, sessionExpiry, willDelay, messageExpiry, ...rest } = raw;
+  return {
+    ...rest,
+    ...(bandwidth === undefined ? {} : { bandwidth: byteCount(bandwidth.replace('/s', '')) }),
+    sessionExpiryS: seconds(sessionExpiry),
+    willDelayS: seconds(willDelay),
+    messageExpiryS: seconds(messageExpiry),
+  };
+}
+
+const SECONDS: Record<string, number> = { s: 1, min: 60, h: 3_600, d: 86_400 };
+
+function seconds(text: string): number {
+  const [, value, unit] = /^(\d+)(s|min|h|d)$/.exec(text)!;
+  return Number(value) * SECONDS[unit!]!;
 }
 
 function byteCount(text: string): number {

@@ -1,5 +1,6 @@
 import { TollgateError } from '#contracts';
 import {
+  type ByteCounters,
   backoffMs,
   type MqttLink,
   type MqttOptions,
@@ -8,15 +9,25 @@ import {
   STABLE_MS,
 } from '#firmware-bridge/mqtt';
 import type { OutboxRow } from '../store/contract.ts';
+import type { TokenBucket } from './bucket.ts';
+import { MOST_DOCUMENT_BYTES } from './incoming.ts';
+import { Queue } from './queue.ts';
 import { Bell, type UplinkTiming } from './timing.ts';
 
 /** Where the broker is and how to speak with it. */
 export interface LinkOptions {
   readonly url: string;
   readonly protocol: MqttProtocol;
-  readonly tls?: MqttTls | undefined;
-  /** Seconds. */
+  /** PEM texts, or what reads them for each connection: so certificates rotate, and follow the pseudonym. */
+  readonly tls?: MqttTls | ((pseudonym: string) => Promise<MqttTls | undefined>) | undefined;
+  /** Between signs of life, s. */
   readonly keepalive?: number;
+  /** How long the broker keeps what comes for the unit while it is away, s; MQTT 5 only. */
+  readonly sessionExpiryS?: number;
+  /** How long the broker waits before it says "offline", s; MQTT 5 only. */
+  readonly willDelayS?: number;
+  /** How long a broker keeps records that nobody takes, s; the unit still has them. MQTT 5 only. */
+  readonly messageExpiryS?: number | undefined;
 }
 
 /** Topics of one pseudonym that are no stream's. */
@@ -32,7 +43,11 @@ export interface LineOptions {
   readonly link: LinkOptions;
   /** Messages in flight at most; the broker's receive maximum may ask for fewer. */
   readonly window: number;
+  /** Bytes a second over all lines; null without a cap. */
+  readonly bandwidth: TokenBucket | null;
   readonly timing: UplinkTiming;
+  /** Asked right before each PUBLISH of a row. */
+  mayLeave(): boolean;
   connect(options: MqttOptions): Promise<MqttLink>;
   readonly events: LineEvents;
 }
@@ -42,6 +57,9 @@ export interface LineEvents {
   up(): void;
   /** A connection that stood is gone. Its rows have been failed. */
   down(): void;
+  /** A socket opened, a socket closed: what it carried is counted. */
+  began(wire: ByteCounters): void;
+  ended(wire: ByteCounters): void;
   /** The row's bytes were handed to the connection. */
   published(row: OutboxRow): void;
   puback(row: OutboxRow): void;
@@ -56,16 +74,22 @@ export interface LineEvents {
 }
 
 const KEEPALIVE_S = 30;
+/** Acknowledgements and documents that the broker may have on the way to the unit. */
+const RECEIVE_MAXIMUM = 32;
+/** Largest packet that the unit takes, bytes: a document and its header. */
+const MOST_PACKET_BYTES = MOST_DOCUMENT_BYTES + 1024;
 /** Sessions that go again after a reconnect: a broker without a disk forgot what it retained. */
 const SESSIONS_KEPT = 32;
 /** PUBLISH header, topic length, packet identifier and properties, bytes, rounded up. */
-const PACKET_OVERHEAD = 32;
+export const PACKET_OVERHEAD = 32;
 /** How long a goodbye may take, ms. */
 const GOODBYE_MS = 100;
 
 const encoder = new TextEncoder();
 /** Says that the unit is there or not, and nothing else: counters would tell when and how far it drives. */
 const ONLINE = encoder.encode('{"version":1,"state":"online"}');
+/** An empty retained message takes the one before it off the broker, MQTT 5 §3.3.1.3. */
+const NOTHING = new Uint8Array();
 const OFFLINE = encoder.encode('{"version":1,"state":"offline"}');
 
 /** One connection, again and again, for one pseudonym; rows go out in the order in which they came in. */
@@ -74,13 +98,15 @@ export class Line {
   readonly #options: LineOptions;
   readonly #stop = new AbortController();
   readonly #changed = new Bell();
-  readonly #waiting: OutboxRow[] = [];
+  readonly #waiting = new Queue();
   readonly #sessions = new Map<string, OutboxRow>();
   #link: MqttLink | null = null;
   #inflight = 0;
   #connects = 0;
   #idleSinceMs: number;
   #running: Promise<void> | null = null;
+  /** The bandwidth is used up: the pump comes back by itself. */
+  #throttled = false;
 
   constructor(options: LineOptions) {
     this.pseudonym = options.pseudonym;
@@ -99,7 +125,7 @@ export class Line {
 
   /** Rows that are here: in flight or waiting for the window. */
   get held(): number {
-    return this.#waiting.length + this.#inflight;
+    return this.#waiting.size + this.#inflight;
   }
 
   /** Since when nothing is here, monotonic ms; Infinity while something is. */
@@ -118,23 +144,30 @@ export class Line {
 
   /** Gives back what is not in flight yet. */
   release(): void {
-    for (const row of this.#waiting.splice(0)) this.#options.events.failed(row);
+    for (const row of this.#waiting.drain()) this.#options.events.failed(row);
   }
 
-  /** Ends this connection; the next one comes after the usual wait. */
-  async drop(): Promise<void> {
-    await this.#link?.end();
+  /** Throws away what the connection was given and has not sent; the next one comes after the usual wait. */
+  cut(): void {
+    if (this.#link !== null && this.#link.unsentBytes > 0) this.#link.reset();
   }
 
-  /** Says goodbye and ends. */
-  async close(): Promise<void> {
+  /**
+   * Says goodbye and ends.
+   *
+   * @param retire the pseudonym has no more rows: the broker forgets its sessions, and the one of this connection
+   */
+  async close({ retire = false }: { readonly retire?: boolean } = {}): Promise<void> {
     const link = this.#link;
     if (link !== null) {
       // A goodbye without this message would leave "online" standing: the broker drops the will.
-      const told = link.publish(this.#options.topics.status, OFFLINE, { retain: true }).catch(() => undefined);
+      const last = retire ? NOTHING : OFFLINE;
+      const told = [link.publish(this.#options.topics.status, last, { retain: true })];
+      if (retire) for (const topic of this.#sessions.keys()) told.push(link.publish(topic, NOTHING, { retain: true }));
       const given = new AbortController();
-      await Promise.race([told, this.#options.timing.sleep(GOODBYE_MS, given.signal)]);
+      await Promise.race([Promise.allSettled(told), this.#options.timing.sleep(GOODBYE_MS, given.signal)]);
       given.abort();
+      if (retire) await link.end({ forget: true });
     }
     this.#stop.abort();
     await this.#running;
@@ -158,15 +191,29 @@ export class Line {
   async #connection(): Promise<void> {
     const { link: where, topics, events } = this.#options;
     const closed = Promise.withResolvers<TollgateError | null>();
+    let wire: ByteCounters | null = null;
     try {
+      const tls = typeof where.tls === 'function' ? await where.tls(this.pseudonym) : where.tls;
       const link = await this.#options.connect({
         url: where.url,
         protocol: where.protocol,
-        tls: where.tls,
+        tls,
         clientId: this.pseudonym,
         keepalive: where.keepalive ?? KEEPALIVE_S,
-        will: { topic: topics.status, payload: OFFLINE, retain: true },
+        will: {
+          topic: topics.status,
+          payload: OFFLINE,
+          retain: true,
+          ...(where.willDelayS === undefined ? {} : { delayS: where.willDelayS }),
+        },
+        sessionExpiryS: where.sessionExpiryS ?? 0,
+        receiveMaximum: RECEIVE_MAXIMUM,
+        maximumPacketBytes: MOST_PACKET_BYTES,
         onMessage: (topic, payload) => (topic === topics.ack ? events.ack(payload) : events.document(payload)),
+        onWire: (opened) => {
+          wire = opened;
+          events.began(opened);
+        },
         onClose: closed.resolve,
         signal: this.#stop.signal,
       });
@@ -176,11 +223,13 @@ export class Line {
       events.up();
       this.#pump();
     } catch (error) {
+      if (wire !== null) events.ended(wire);
       if (this.#stop.signal.aborted) return;
       events.error(asError(error));
       return;
     }
     const why = await closed.promise;
+    if (wire !== null) events.ended(wire);
     this.#link = null;
     this.release();
     // Publications that were in flight have been rejected; their rows are failed one by one.
@@ -195,8 +244,9 @@ export class Line {
     try {
       await link.subscribe([topics.ack, topics.documents]);
       await link.publish(topics.status, ONLINE, { retain: true });
-      const sessions = [...this.#sessions.values()];
-      await Promise.all(sessions.map((session) => link.publish(session.topic, session.payload, session)));
+      // A broker that kept our session kept what it retained, too.
+      const sessions = link.sessionPresent ? [] : [...this.#sessions.values()];
+      await Promise.all(sessions.map(({ topic, payload, retain }) => link.publish(topic, payload, { retain })));
     } catch (error) {
       await link.end();
       throw error;
@@ -205,22 +255,40 @@ export class Line {
 
   #pump(): void {
     const link = this.#link;
-    if (link === null) return;
-    const window = Math.min(this.#options.window, link.receiveMaximum);
-    while (this.#inflight < window && this.#waiting.length > 0) this.#send(link, this.#waiting.shift()!);
+    if (link === null || this.#throttled) return;
+    const { bandwidth, window, mayLeave } = this.#options;
+    const most = Math.min(window, link.receiveMaximum);
+    while (this.#inflight < most && this.#waiting.size > 0 && mayLeave()) {
+      const waitMs = bandwidth?.take(sizeOf(this.#waiting.first!)) ?? 0;
+      if (waitMs > 0) {
+        this.#pumpLater(waitMs);
+        return;
+      }
+      this.#send(link, this.#waiting.shift()!);
+    }
+  }
+
+  #pumpLater(ms: number): void {
+    this.#throttled = true;
+    void this.#options.timing.sleep(ms, this.#stop.signal).then(() => {
+      this.#throttled = false;
+      this.#pump();
+    });
   }
 
   #send(link: MqttLink, row: OutboxRow): void {
-    const { events } = this.#options;
-    const size = row.payload.length + row.topic.length + PACKET_OVERHEAD;
+    const { events, link: where } = this.#options;
+    const size = sizeOf(row);
     if (size > link.maximumPacketBytes) {
       const text = `a message of ${size} bytes is larger than the broker's largest packet (${link.maximumPacketBytes})`;
-      events.tooLarge(row, new TollgateError('TG_BROKER_PUBLISH', text));
+      events.tooLarge(row, new TollgateError('TG_UPLINK_TOO_LARGE', text));
       return;
     }
     if (row.kind === 'session') this.#remember(row);
     this.#inflight++;
-    link.publish(row.topic, row.payload, row).then(
+    const expiry = row.kind === 'session' || !where.messageExpiryS ? {} : { expiryS: where.messageExpiryS };
+    const options = { retain: row.retain, alias: row.kind === 'record', ...expiry };
+    link.publish(row.topic, row.payload, options).then(
       () => {
         this.#inflight--;
         this.#idleSinceMs = this.#options.timing.monotonicMs();
@@ -248,6 +316,11 @@ export class Line {
     const oldest = this.#sessions.keys().next().value;
     if (this.#sessions.size > SESSIONS_KEPT && oldest !== undefined) this.#sessions.delete(oldest);
   }
+}
+
+/** Bytes of the packet, at most. */
+export function sizeOf(row: OutboxRow): number {
+  return row.payload.length + row.topic.length + PACKET_OVERHEAD;
 }
 
 function asError(error: unknown): TollgateError {

@@ -63,6 +63,11 @@ export function statusText({ unit, uplink, meter, memory }: ServiceStatus, io: I
         ? 'none configured'
         : `${uplink.connected ? 'connected' : 'not connected'}${uplink.lastError === null ? '' : `, ${uplink.lastError}`}`,
     ],
+    ...suspensionRows(uplink),
+    ...(uplink?.traffic ?? []).map((one) => [
+      'network',
+      `${one.network}: ${bytes(one.sent)} sent, ${bytes(one.received)} received`,
+    ]),
     ...meter.map((row) => [
       'meter',
       `${row.recipient}, ${row.purpose}, hour ${hourText(row.hour)}: ${count(row.records)} records, ${count(row.samples)} values, ${bytes(row.bytes)}, ${count(row.denied)} denied`,
@@ -71,6 +76,12 @@ export function statusText({ unit, uplink, meter, memory }: ServiceStatus, io: I
     ['memory', bytes(memory.rss)],
   ];
   return `${bold('tollgate', io)}\n${table(rows)}`;
+}
+
+function suspensionRows(uplink: ServiceStatus['uplink']): string[][] {
+  if (uplink === null || uplink.suspended === null) return [];
+  const { reason, code, size, seen } = uplink.suspended;
+  return [['suspended', `${reason} (${code}): ${count(size)} leaves here, ${count(seen)} seen by a recipient`]];
 }
 
 const MS_PER_HOUR = 3_600_000;

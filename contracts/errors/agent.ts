@@ -71,6 +71,20 @@ export const AGENT_ERRORS = {
     cause: 'The store is closed, or its thread ended.',
     remedy: 'Start the agent again; what was committed is on disk.',
   },
+  TG_UPLINK_TOO_LARGE: {
+    cause: 'A message is larger than the largest packet that the broker takes.',
+    remedy:
+      "Raise the broker's largest packet (128 KiB serve every record) or shorten the campaign's `record.every`; the others go on.",
+  },
+  TG_UPLINK_DOCUMENT: {
+    cause: 'A document for the unit was too large, or documents came faster than people make them.',
+    remedy: 'Check who may publish to the topic of documents; it was not read, and its sender sends it again.',
+  },
+  TG_UPLINK_ROLLED_BACK: {
+    cause: "A recipient has seen more of this unit's ledger than there is: an older copy of its disk was put back.",
+    remedy:
+      'No record leaves. Keep the state folder for examination and give the unit an empty one; a restart does not lift this.',
+  },
   TG_STORE_NODE: {
     cause: 'This Node is too old for the database driver.',
     remedy: 'Start the agent with the Node that its package brings (version 24), or with any from 22 on.',

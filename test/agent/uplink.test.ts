@@ -411,7 +411,7 @@ describe.skipIf(MOSQUITTO === null)('with mosquitto and MQTT 5', () => {
     store.begin(small);
     append(store, small, 0, 20);
     await expect.poll(() => receiver.unique(2).length).toBe(20);
-    expect(errors[0]).toMatchObject({ code: 'TG_BROKER_PUBLISH' });
+    expect(errors[0]).toMatchObject({ code: 'TG_UPLINK_TOO_LARGE' });
     expect(uplink.status().connected).toBe(true);
   });
 });

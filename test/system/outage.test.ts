@@ -123,7 +123,7 @@ describe('a broker that fails', () => {
       tenant: 't1',
       pseudonym: unit.pseudonym,
       window: 64,
-      verifyAck: ackVerifier(unit.store, (did) => recipients.get(did)?.ack ?? null),
+      verifyAck: ackVerifier(unit.store, recipients),
       timing,
     });
     tap.refuse = true;

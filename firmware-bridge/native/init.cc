@@ -1,0 +1,82 @@
+// The addon's entry, and the two small things that Node lacks on a unit: a datagram to the service manager, and the clock
+// that goes on while the unit sleeps.
+#include <errno.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include <cstddef>
+#include <cstring>
+
+#include "can.h"
+
+namespace tollgate {
+
+void define(napi_env env, napi_value exports, const char *name, napi_callback function) {
+  napi_value value;
+  napi_create_function(env, name, NAPI_AUTO_LENGTH, function, nullptr, &value);
+  napi_set_named_property(env, exports, name, value);
+}
+
+// Throws an Error as Node's own have it: `errno`, `syscall`, and a message that says both.
+napi_value fail(napi_env env, const char *what, int error) {
+  napi_value message, thrown, number, call;
+  const char *text = strerror(error);
+  napi_create_string_utf8(env, text, NAPI_AUTO_LENGTH, &message);
+  napi_create_error(env, nullptr, message, &thrown);
+  napi_create_int32(env, error, &number);
+  napi_create_string_utf8(env, what, NAPI_AUTO_LENGTH, &call);
+  napi_set_named_property(env, thrown, "errno", number);
+  napi_set_named_property(env, thrown, "syscall", call);
+  napi_throw(env, thrown);
+  return nullptr;
+}
+
+namespace {
+
+// datagram(path, text): one datagram to a Unix socket; a path with a leading '@' is an abstract one (sd_notify(3)).
+napi_value datagram(napi_env env, napi_callback_info info) {
+  size_t argc = 2, pathLength = 0, textLength = 0;
+  napi_value args[2];
+  char text[512];
+  sockaddr_un address{};
+  address.sun_family = AF_UNIX;
+  napi_get_cb_info(env, info, &argc, args, nullptr, nullptr);
+  napi_get_value_string_utf8(env, args[0], address.sun_path, sizeof address.sun_path, &pathLength);
+  napi_get_value_string_utf8(env, args[1], text, sizeof text, &textLength);
+  if (pathLength == 0) return fail(env, "sendto", EINVAL);
+  if (address.sun_path[0] == '@') address.sun_path[0] = '\0';
+  const int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+  if (fd < 0) return fail(env, "socket", errno);
+  const auto size = static_cast<socklen_t>(offsetof(sockaddr_un, sun_path) + pathLength);
+  const ssize_t sent = sendto(fd, text, textLength, MSG_NOSIGNAL, reinterpret_cast<sockaddr *>(&address), size);
+  const int error = errno;
+  close(fd);
+  return sent < 0 ? fail(env, "sendto", error) : nullptr;
+}
+
+// clocks(out: BigInt64Array(2)): CLOCK_BOOTTIME and CLOCK_REALTIME, ns, read one right after the other.
+napi_value clocks(napi_env env, napi_callback_info info) {
+  size_t argc = 1, length = 0;
+  napi_value array;
+  void *data = nullptr;
+  napi_get_cb_info(env, info, &argc, &array, nullptr, nullptr);
+  napi_get_typedarray_info(env, array, nullptr, &length, &data, nullptr, nullptr);
+  if (data == nullptr || length < 2) return fail(env, "clock_gettime", EINVAL);
+  int64_t *out = static_cast<int64_t *>(data);
+  out[0] = nanoseconds(CLOCK_BOOTTIME);
+  out[1] = nanoseconds(CLOCK_REALTIME);
+  return nullptr;
+}
+
+napi_value init(napi_env env, napi_value exports) {
+  define(env, exports, "datagram", datagram);
+  define(env, exports, "clocks", clocks);
+  defineCan(env, exports);
+  return exports;
+}
+
+}  // namespace
+}  // namespace tollgate
+
+NAPI_MODULE_INIT() { return tollgate::init(env, exports); }
