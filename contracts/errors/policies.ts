@@ -68,6 +68,67 @@ export const POLICY_ERRORS = {
     cause: 'A value of a campaign is missing or does not have the form that its key asks for.',
     remedy: 'Correct the value; the campaign was not loaded.',
   },
+  TG_CREDENTIAL_FORM: {
+    cause: 'A credential is not a compact JWS (vc+jwt) with the header that this unit takes: alg, kid, typ.',
+    remedy: `Issue it as vc+jwt. ${NOT_LOADED}`,
+  },
+  TG_CREDENTIAL_ALGORITHM: {
+    cause: 'A credential names a signature algorithm that is not taken, "none" among them.',
+    remedy: `Sign with EdDSA (Ed25519) or ES256 (P-256). ${NOT_LOADED}`,
+  },
+  TG_CREDENTIAL_SYNTAX: {
+    cause: 'The payload of a credential is not JSON in UTF-8 without duplicate keys, or is nested too deeply.',
+    remedy: NOT_LOADED,
+  },
+  TG_CREDENTIAL_UNKNOWN_KEY: {
+    cause: 'A credential has a key that this version does not know.',
+    remedy: `Remove or correct the key: nothing of a credential is ignored. ${NOT_LOADED}`,
+  },
+  TG_CREDENTIAL_VALUE: {
+    cause: 'A value of a credential is missing or does not have the form that its key asks for.',
+    remedy: NOT_LOADED,
+  },
+  TG_CREDENTIAL_ISSUER: {
+    cause: 'The issuer of a credential is not one that this unit believes, or its key is not at hand.',
+    remedy: `Owners and bodies that rate recipients stand in unit/issuers.json, with the DID documents of did:web. ${NOT_LOADED}`,
+  },
+  TG_CREDENTIAL_SIGNATURE: {
+    cause: 'The issuer that a credential names did not sign it.',
+    remedy: `Ask the issuer for the document; it may have been changed on its way. ${NOT_LOADED}`,
+  },
+  TG_CREDENTIAL_EXPIRED: {
+    cause: 'A credential was over when it came.',
+    remedy: `Ask the issuer for a new one. ${NOT_LOADED}`,
+  },
+  TG_CREDENTIAL_STATUS: {
+    cause: 'A status list does not unpack to a bitstring of a size that is taken.',
+    remedy: `Ask its issuer for the list; the one before stays until it is too old. ${NOT_LOADED}`,
+  },
+  TG_CONSENT_VERSION: {
+    cause:
+      'A document carries a version that is not above the newest one of its issuer and subject: a replay, or a copy.',
+    remedy: `Issue it with a higher version. ${NOT_LOADED}`,
+  },
+  TG_CONSENT_OWNER: {
+    cause: "A consent is signed by someone who is not this vehicle's owner, or names another assigner.",
+    remedy: `Sign with the key of the owner (unit/issuers.json). ${NOT_LOADED}`,
+  },
+  TG_CONSENT_UNIT: {
+    cause: 'A consent is for another unit.',
+    remedy: `Issue it for the name of this unit's ledger key. ${NOT_LOADED}`,
+  },
+  TG_CONSENT_ENDED: {
+    cause: 'A consent speaks of an agreement that was withdrawn, is over, or was never given.',
+    remedy: `Grant anew under a new uid: withdrawing is for ever. ${NOT_LOADED}`,
+  },
+  TG_CONSENT_BUNDLED: {
+    cause: 'An agreement permits data of a sensitive class (trajectory, audio, image, biometric) together with others.',
+    remedy: `Write one agreement for the sensitive class and one for the rest. ${NOT_LOADED}`,
+  },
+  TG_CONSENT_LIMIT: {
+    cause: 'A document of the kind "limit" opens something that was closed, or there is nothing that it could limit.',
+    remedy: `Narrow targets or add prohibitions; to open more, grant. ${NOT_LOADED}`,
+  },
   TG_OPERATION_INPUT: {
     cause: 'An operation was made with inputs that it cannot work on.',
     remedy: 'This is a defect of the plan: please report it with the output of `tollgate check`.',
