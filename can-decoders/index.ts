@@ -4,12 +4,11 @@ export { createDecoder, type Decoder, type DecoderInput, type Rows } from './dec
 export type { DecoderForm } from './emit/memory.ts';
 export { createEncoder, type EncodedFrame, type EncodeOptions, type Encoder } from './encode.ts';
 export { createInterpreter } from './interpret.ts';
-export { MessageBatch, type MessageBatchOptions } from './isotp/batch.ts';
 export { fixedLinks, type IsoTpLink, obdLinks } from './isotp/links.ts';
 export { type IsoTpCounters, type IsoTpHandler, IsoTpListener, type IsoTpOptions } from './isotp/listener.ts';
 export { destinationOf, GLOBAL_ADDRESS, isPdu2, matchKey, NULL_ADDRESS, pgnOf, sourceOf } from './j1939/id.ts';
 export { PgnMatcher, type PgnMatcherOptions } from './j1939/match.ts';
-export { type SpnStatus, spnStatus } from './j1939/status.ts';
+export { hasSpnStatus, type SpnStatus, spnStatus } from './j1939/status.ts';
 export {
   type J1939MessageHandler,
   J1939Transport,
@@ -42,4 +41,15 @@ export {
 export { overlaps } from './overlap.ts';
 export type { EncodeValue } from './raw.ts';
 export { exact, idWord, labelOf, physical, rawBigInt, signalInfo, signalInfos } from './signals.ts';
-export { type DecodedFrame, RowReader } from './values.ts';
+export {
+  type BusDecoder,
+  type BusDecoderInput,
+  createBusDecoder,
+  type IsoTpEntry,
+  type J1939Mode,
+  SlotKind,
+  type TransportCounters,
+  type TransportOptions,
+  TransportStage,
+} from './transports/index.ts';
+export { type DecodedFrame, RowReader, type RowReaderOptions } from './values.ts';

@@ -1,6 +1,7 @@
 import type { SignalInfo } from '#contracts';
 import type { Database, Signal } from '#dbc/model';
 import type { Rows } from './decoder.ts';
+import { hasSpnStatus, type SpnStatus, spnStatus } from './j1939/status.ts';
 import { type MessageLayout, ROW_FLAG_SHORT, ROW_HEADER_BYTES, type RowLayout } from './layout.ts';
 import { exact, idWord, labelOf } from './signals.ts';
 
@@ -15,12 +16,23 @@ export interface DecodedFrame {
   readonly values: ReadonlyMap<string, number | bigint>;
   /** VAL_ texts of the values that have one. */
   readonly labels: ReadonlyMap<string, string>;
+  /** Signals whose raw value is an indicator of J1939 ("not available", "error", …): they have no value. */
+  readonly statuses: ReadonlyMap<string, Exclude<SpnStatus, 'valid'>>;
+}
+
+export interface RowReaderOptions {
+  /**
+   * Whose raw values may be indicators: signals of messages that the database declares as J1939, those of every message
+   * with 29 bits, or none. Default: none.
+   */
+  readonly statuses?: 'declared' | 'every' | 'none';
 }
 
 interface Column {
   readonly info: SignalInfo;
   readonly cell: number;
   readonly signal: Signal;
+  readonly hasStatus: boolean;
 }
 
 /** Turns rows into objects with labels. */
@@ -28,12 +40,16 @@ export class RowReader {
   readonly #layout: RowLayout;
   readonly #columns: readonly (readonly Column[])[];
 
-  constructor(layout: RowLayout, database: Database) {
+  constructor(layout: RowLayout, database: Database, { statuses = 'none' }: RowReaderOptions = {}) {
     this.#layout = layout;
     this.#columns = layout.messages.map((message) => {
       const found = database.messages.findLast((one) => idWord(one) === message.id && one.name === message.name)!;
       const signals = new Map(found.signals.map((signal) => [signal.name, signal]));
-      return message.signals.map(({ signal: info, cell }) => ({ info, cell, signal: signals.get(info.signal)! }));
+      return message.signals.map(({ signal: info, cell }) => {
+        const signal = signals.get(info.signal)!;
+        const hasStatus = statuses !== 'none' && hasSpnStatus(database, found, signal, statuses === 'every');
+        return { info, cell, signal, hasStatus };
+      });
     });
   }
 
@@ -45,15 +61,18 @@ export class RowReader {
       const first = (at + message.rowBytes) / 8 - message.cells;
       const values = new Map<string, number | bigint>();
       const labels = new Map<string, string>();
-      for (const { info, cell, signal } of this.#columns[index]!) {
+      const statuses = new Map<string, Exclude<SpnStatus, 'valid'>>();
+      for (const { info, cell, signal, hasStatus } of this.#columns[index]!) {
         if (((u32[presence + Math.floor(cell / 32)]! >>> (cell % 32)) & 1) === 0) continue;
         const [high, low] = [f64[first + cell]!, f64[first + cell + 1]!];
-        values.set(info.signal, exact(info, high, low));
+        const status = hasStatus ? spnStatus(high, info.bits) : 'valid';
+        if (status === 'valid') values.set(info.signal, exact(info, high, low));
+        else statuses.set(info.signal, status);
         const label = labelOf(signal, info, high, low);
         if (label !== undefined) labels.set(info.signal, label);
       }
       const short = (u32[at / 4 + 1]! & ROW_FLAG_SHORT) !== 0;
-      yield { message, timeNs: f64[at / 8 + 1]!, short, values, labels };
+      yield { message, timeNs: f64[at / 8 + 1]!, short, values, labels, statuses };
       at += message.rowBytes;
     }
   }

@@ -23,4 +23,10 @@ export interface SignalInfo {
   readonly type: 'int' | 'wide' | 'float32' | 'float64';
   readonly signed: boolean;
   readonly bits: number;
+  /** A mapping's `values`: raw value → value in its stead, other raw values have none; `f`, `o`, `factor`, `offset` are 1 and 0. */
+  readonly values?: ReadonlyMap<number, number>;
+  /** A mapping's `minInterval`: what follows sooner on a sample that was recorded is left out, ns. */
+  readonly minIntervalNs?: number;
+  /** A mapping's `deadband`: what differs from the sample last recorded by no more than this is left out, in `unit`. */
+  readonly deadband?: number;
 }

@@ -1,3 +1,6 @@
+import type { Database, Message, Signal } from '#dbc/model';
+import { kindOf } from '../field.ts';
+
 /** What a raw value of SAE J1939 says beside a number. */
 export type SpnStatus = 'valid' | 'specific' | 'reserved' | 'error' | 'not-available';
 
@@ -39,4 +42,17 @@ export function spnStatus(raw: number | bigint, bits: number): SpnStatus {
   if (highest === 0xfb) return 'specific';
   if (highest < 0xfe) return 'reserved';
   return highest === 0xfe ? 'error' : 'not-available';
+}
+
+/**
+ * Whether the patterns of `spnStatus` count for a signal: for integers of messages that are J1939; where the database
+ * numbers its parameters (attribute `SPN` of signals), for those that have a number.
+ *
+ * @param every the message is taken for J1939 although the database does not say so
+ */
+export function hasSpnStatus(database: Database, message: Message, signal: Signal, every = false): boolean {
+  if (!message.extended || !(message.j1939 || every)) return false;
+  if (kindOf(signal) !== 'int' || signal.length < 2 || signal.length > MOST_BITS) return false;
+  const numbered = database.extras?.definitions.some(({ name, object }) => name === 'SPN' && object === 'SG_') ?? false;
+  return !numbered || Number(signal.attributes.get('SPN') ?? 0) > 0;
 }

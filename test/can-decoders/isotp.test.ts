@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { CAN_EFF_FLAG, CAN_RTR_FLAG } from '#contracts';
-import { fixedLinks, type IsoTpLink, IsoTpListener, type IsoTpOptions, MessageBatch, obdLinks } from '#decoders';
+import { fixedLinks, type IsoTpLink, IsoTpListener, type IsoTpOptions, obdLinks } from '#decoders';
 import { batchOf, type TestFrame } from './databases.ts';
 
 const MS = 1e6;
@@ -357,24 +357,5 @@ describe('frames without sense', () => {
       }),
       { numRuns: 300, seed: 2 },
     );
-  });
-});
-
-describe('a batch of messages', () => {
-  it('takes what fits, cuts what is longer than a slot, and leaves nothing of what was there before', () => {
-    const batch = new MessageBatch({ bootId: new Uint8Array(8), channel: 3, capacity: 2 });
-    const long = Uint8Array.from(bytes(70));
-    expect(batch.put(0x98daf110, 2 ** 40 + 5, long, 0, 70)).toBe(true);
-    expect(batch.put(1, 1, long, 2, 4)).toBe(true);
-    expect(batch.put(1, 1, long, 0, 4)).toBe(false);
-    expect(batch).toMatchObject({ count: 2, cut: 1 });
-    const taken = batch.take();
-    const view = new DataView(taken.bytes.buffer);
-    expect(Number(view.getBigUint64(0, true))).toBe(2 ** 40 + 5);
-    expect(view.getUint32(8, true)).toBe(0x98daf110);
-    expect([taken.count, taken.bytes[12], taken.bytes[14], taken.bytes[92]]).toEqual([2, 64, 3, 4]);
-    expect([...taken.bytes.subarray(96, 102)]).toEqual([...long.subarray(2, 6), 0, 0]);
-    batch.put(1, 1, long, 0, 3);
-    expect([...batch.take().bytes.subarray(16, 80)]).toEqual([...bytes(3), ...Array(61).fill(0)]);
   });
 });

@@ -1,14 +1,12 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { CAN_EFF_FLAG, CAN_RTR_FLAG } from '#contracts';
-import { loadDatabase } from '#dbc';
 import {
   createDecoder,
   createInterpreter,
   destinationOf,
   J1939Transport,
   type J1939TransportOptions,
-  MessageBatch,
   matchKey,
   PgnMatcher,
   pgnOf,
@@ -497,37 +495,6 @@ describe('frames without sense', () => {
       }),
       { numRuns: 300, seed: 21 },
     );
-  });
-});
-
-describe('a message of a transport in a database', () => {
-  const { database: dbc } = loadDatabase(
-    new TextEncoder().encode(
-      [
-        'BA_DEF_ BO_ "VFrameFormat" ENUM "StandardCAN","ExtendedCAN","reserved","J1939PG";',
-        'BO_ 2566834942 DM1: 16 Vector__XXX',
-        ' SG_ Lamp : 6|2@1+ (1,0) [0|3] "" Vector__XXX',
-        ' SG_ SecondSpn : 48|16@1+ (1,0) [0|65535] "" Vector__XXX',
-        'BA_ "VFrameFormat" BO_ 2566834942 3;',
-        '',
-      ].join('\n'),
-    ),
-    { file: 'trucks.dbc' },
-  );
-
-  it('is decoded like a frame', () => {
-    const matcher = new PgnMatcher(dbc);
-    const batch = new MessageBatch({ bootId: new Uint8Array(8) });
-    const transport = new J1939Transport((pgn, source, _, timeNs, payload, length) => {
-      const id = matcher.idOf(pgn, source);
-      if (id !== -1) batch.put((id | CAN_EFF_FLAG) >>> 0, timeNs, payload, 0, length);
-    });
-    const payload = [0x40, 0xff, 1, 2, 3, 4, 0x34, 0x12, 5, 6, 7, 8, 0, 0];
-    transport.feed(batchOf(steadily([bam(ENGINE, 14, DM1), ...data(ENGINE, ALL, payload)], 5_000_000)));
-    const decoder = createDecoder({ channel: 0, database: dbc, signals: signalInfos(dbc) });
-    const [row] = [...new RowReader(decoder.layout, dbc).read(decoder.decode(batch.take()))];
-    expect(row).toMatchObject({ timeNs: 5_000_020 * MS, short: true });
-    expect(Object.fromEntries(row!.values)).toEqual({ Lamp: 1, SecondSpn: 0x1234 });
   });
 });
 

@@ -2,10 +2,7 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { loadDatabase } from '#dbc';
 import {
-  createDecoder,
-  createInterpreter,
-  IsoTpListener,
-  MessageBatch,
+  createBusDecoder,
   ObdAnswers,
   type ObdOptions,
   obdLinks,
@@ -174,19 +171,11 @@ describe('answers on a bus', () => {
     frame('05 62 f1 90 04 d2 cc cc', 9),
   ];
 
-  it.each([
-    ['compiled', createDecoder],
-    ['interpreted', createInterpreter],
-  ])('are decoded by a database with extended multiplexing, %s', (_, make) => {
+  it('are decoded by a database with extended multiplexing, in the order in which they were whole', () => {
     expect(findings).toEqual([]);
-    const batch = new MessageBatch({ bootId: new Uint8Array(8) });
-    const answers = new ObdAnswers((id, timeNs, _service, _parameter, bytes, start, length) =>
-      batch.put(id, timeNs, bytes, start, length),
-    );
-    const listener = new IsoTpListener((...message) => answers.push(...message), { links: obdLinks() });
-    listener.feed(batchOf(FRAMES));
-    const decoder = make({ channel: 0, database, signals: signalInfos(database) });
-    const rows = [...new RowReader(decoder.layout, database).read(decoder.decode(batch.take()))];
+    const isotp = obdLinks().map(({ id, flowId }) => ({ id, flow: flowId!, message: 0x7e8, content: 'obd' as const }));
+    const decoder = createBusDecoder({ channel: 0, database, signals: signalInfos(database), isotp });
+    const rows = [...new RowReader(decoder.layout, database).read(decoder.decode(batchOf(FRAMES)))];
     expect(rows.map(({ timeNs, values }) => [timeNs / 1e6, Object.fromEntries(values)])).toEqual([
       [1, { Service: 0x41, Pid: 13, Speed: 50 }],
       [4, { Service: 0x41, Pid: 12, Rpm: 1726 }],
@@ -195,7 +184,8 @@ describe('answers on a bus', () => {
       [8, { Service: 0x49, InfoType: 2, VinItems: 1, VinLast: 0x51 }],
       [9, { Service: 0x62, Did: 0xf190, Battery: 12.34 }],
     ]);
-    expect(listener.counters).toMatchObject({ complete: 5, malformed: 0, stray: 0 });
-    expect(answers.counters).toMatchObject({ parameters: 6, pending: 1, unsplit: 0, malformed: 0 });
+    const { isotp: links, obd } = decoder.counters();
+    expect(links).toMatchObject({ complete: 5, malformed: 0, stray: 0 });
+    expect(obd).toMatchObject({ parameters: 6, pending: 1, unsplit: 0, malformed: 0 });
   });
 });

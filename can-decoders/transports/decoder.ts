@@ -1,0 +1,143 @@
+import type { FrameBatch, SignalInfo } from '#contracts';
+import type { Database, Message } from '#dbc/model';
+import { createDecoder, type Decoder, type DecoderInput, type Rows } from '../decoder.ts';
+import { PgnMatcher } from '../j1939/match.ts';
+import { hasSpnStatus } from '../j1939/status.ts';
+import type { RowLayout } from '../layout.ts';
+import { decodePlan } from '../plan.ts';
+import { idWord } from '../signals.ts';
+import type { TransportCounters } from './bus.ts';
+import { LongRows, MOST_SLOT_BYTES } from './long.ts';
+import { type TransportOptions, wordOfId } from './options.ts';
+import { RowRules, type SignalRules } from './rules.ts';
+import { SlotKind, TransportStage } from './stage.ts';
+
+export interface BusDecoderInput extends DecoderInput, TransportOptions {
+  /**
+   * Raw values of J1939 that are "not available", "error" or another indicator: `drop` makes them absent, `keep` leaves
+   * them to `RowReader`, which names them. Default: drop.
+   */
+  readonly statuses?: 'drop' | 'keep';
+  /** Also puts messages together that the decoder does not know, for those who list all of a bus. Default: false. */
+  readonly all?: boolean;
+}
+
+/** A decoder of what a bus carries: frames, and the messages of its transports. */
+export interface BusDecoder extends Decoder {
+  /** Id words that sources must let through; null: any, because a parameter group has many ids. */
+  readonly ids: readonly number[] | null;
+  /** The slots that the last `decode` read; null where a bus carries nothing but frames: there they are the batch's. */
+  readonly stage: TransportStage | null;
+  /** Values made absent because they were a status of J1939, or had no place in the mapping's `values`. */
+  readonly withheld: number;
+  counters(): TransportCounters;
+}
+
+const NO_COUNTERS: TransportCounters = { j1939: null, isotp: null, obd: null };
+
+/**
+ * The decoder of a bus. Where the signals need no transport and no rule it is `createDecoder` and costs nothing more.
+ *
+ * @throws {TollgateError} as `createDecoder`, and TG_TRANSPORT_LINK
+ */
+export function createBusDecoder(input: BusDecoderInput): BusDecoder {
+  const { database, signals, isotp = [], j1939 = 'declared', statuses = 'drop', all = false } = input;
+  const decoder = createDecoder(input);
+  const words = new Set(decoder.layout.messages.map(({ id }) => id));
+  const every = j1939 === 'every';
+  const groups = messagesOf(database, words).filter((one) => one.extended && (one.j1939 || every));
+  const isJ1939 = j1939 !== 'off' && (groups.length > 0 || (all && every));
+  const rules = new RowRules(decoder.layout, (info) => rulesOf(info, database, isJ1939 && statuses === 'drop', every));
+  if (!isJ1939 && isotp.length === 0 && rules.isEmpty) {
+    const ids = decoder.layout.messages.map(({ id }) => id);
+    return {
+      layout: decoder.layout,
+      module: decoder.module,
+      get memory() {
+        return decoder.memory;
+      },
+      ids,
+      stage: null,
+      withheld: 0,
+      decode: (batch) => decoder.decode(batch),
+      counters: () => NO_COUNTERS,
+    };
+  }
+  const matcher = isJ1939 ? new PgnMatcher(database, { every }) : null;
+  const stage = isJ1939 || isotp.length > 0 ? new TransportStage({ matcher, isotp, wanted: all ? null : words }) : null;
+  const isLong = messagesOf(database, words).some(({ length }) => length > MOST_SLOT_BYTES);
+  const long =
+    isLong && stage !== null
+      ? new LongRows(decodePlan(database, input.channel, signals), input.matchChannel === true ? input.channel : null)
+      : null;
+  const links = isotp.flatMap(({ id, flow }) => (flow === undefined ? [id] : [id, flow]));
+  const ids = isJ1939 ? null : [...new Set([...words, ...links.map(wordOfId)])];
+  return new Composed(decoder, ids, stage, long, rules);
+}
+
+class Composed implements BusDecoder {
+  readonly ids: readonly number[] | null;
+  readonly stage: TransportStage | null;
+  readonly #decoder: Decoder;
+  readonly #long: LongRows | null;
+  readonly #rules: RowRules;
+
+  constructor(
+    decoder: Decoder,
+    ids: readonly number[] | null,
+    stage: TransportStage | null,
+    long: LongRows | null,
+    rules: RowRules,
+  ) {
+    this.#decoder = decoder;
+    this.ids = ids;
+    this.stage = stage;
+    this.#long = long;
+    this.#rules = rules;
+  }
+
+  get layout(): RowLayout {
+    return this.#decoder.layout;
+  }
+  get module(): Uint8Array {
+    return this.#decoder.module;
+  }
+  get memory(): ArrayBufferLike {
+    return this.#decoder.memory;
+  }
+  get withheld(): number {
+    return this.#rules.withheld;
+  }
+
+  decode(batch: FrameBatch): Rows {
+    const { stage } = this;
+    if (stage === null) {
+      const rows = this.#decoder.decode(batch);
+      this.#rules.apply(rows);
+      return rows;
+    }
+    const rows = this.#decoder.decode(stage.expand(batch));
+    // A carrier is neither a remote nor an error frame; it only must not be taken for a message.
+    for (let slot = 0; slot < stage.count; slot++) if (stage.kind(slot) === SlotKind.Carrier) rows.ignored--;
+    if (stage.longs > 0) this.#long?.rewrite(rows, stage);
+    this.#rules.apply(rows);
+    return rows;
+  }
+
+  counters(): TransportCounters {
+    return this.stage === null ? NO_COUNTERS : this.stage.counters();
+  }
+}
+
+/** Of two messages of one id the later one, as decoders read it. */
+function messagesOf(database: Database, words: ReadonlySet<number>): Message[] {
+  return database.messages.filter((message) => words.has(idWord(message)));
+}
+
+function rulesOf(info: SignalInfo, database: Database, statuses: boolean, every: boolean): SignalRules {
+  const message = database.messages.find((one) => idWord(one) === info.id && one.name === info.message);
+  const signal = message?.signals.find(({ name }) => name === info.signal);
+  const hasStatus =
+    statuses && message !== undefined && signal !== undefined && hasSpnStatus(database, message, signal, every);
+  return { statusBits: hasStatus ? info.bits : 0, values: info.values ?? null };
+}
