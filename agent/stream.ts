@@ -14,7 +14,7 @@ import {
   type SenderSession,
 } from '#wire';
 import { utcMs } from './clock.ts';
-import type { Route } from './routes.ts';
+import { adopt, type Route } from './routes.ts';
 import type { MeterDelta, Store } from './store/contract.ts';
 
 /** A stream ends after this time or this many records, so that no HPKE context lives longer (wire/*.cddl). */
@@ -72,14 +72,15 @@ interface Cut {
  * Cutting is synchronous, so that a record ends exactly where its time does; sealing waits for the end of the batch.
  */
 export class OutStream {
-  readonly plan: StreamPlan;
-  readonly #routes: readonly Route[];
+  plan: StreamPlan;
+  #routes: readonly Route[];
   readonly #context: StreamContext;
   readonly #cuts: Cut[] = [];
   #epoch: Epoch | null = null;
   /** Boottime at which the open record ends, ns; the gate to the slow path of `due`. */
   #endNs = Number.NEGATIVE_INFINITY;
   #denied = 0;
+  #over = false;
   /** Cells in the open record, counted by the buffers. */
   readonly #load = { cells: 0 };
 
@@ -88,6 +89,32 @@ export class OutStream {
     for (const { out } of routes) out.load = this.#load;
     this.#routes = routes;
     this.#context = context;
+  }
+
+  /** Nothing of it is taken any more: its agreement was withdrawn. */
+  get over(): boolean {
+    return this.#over;
+  }
+
+  /** The agreement was withdrawn: what is open or waits to be sealed is forgotten, at once. */
+  withdraw(): void {
+    this.#over = true;
+    this.#cuts.length = 0;
+    for (const { out } of this.#routes) out.clear();
+    this.#load.cells = 0;
+  }
+
+  /** Whether another plan leaves this stream as it is: the same documents, the same operations, the same columns. */
+  goesOn(plan: StreamPlan, routes: readonly Route[]): boolean {
+    if (this.#over || identity(plan) !== identity(this.plan) || routes.length !== this.#routes.length) return false;
+    return routes.every(({ group }, i) => JSON.stringify(group) === JSON.stringify(this.#routes[i]!.group));
+  }
+
+  /** Goes on under a plan that `goesOn` accepted; its routes get the open windows and records of those so far. */
+  takeOver(plan: StreamPlan, routes: readonly Route[]): void {
+    for (const [i, route] of routes.entries()) adopt(route, this.#routes[i]!);
+    this.#routes = routes;
+    this.plan = plan;
   }
 
   /** Time reaches `timeNs`: cuts the record that ends before it, or that is full. Two comparisons a frame. */
@@ -138,6 +165,7 @@ export class OutStream {
   }
 
   #encode(partial: ReadonlySet<Route> = NONE): void {
+    if (this.#over) return;
     const filled = this.#routes.filter(({ out }) => out.rows > 0);
     if (filled.length === 0) return;
     const t0Ms = Math.min(...filled.map(({ out }) => out.firstMs));
@@ -174,6 +202,8 @@ export class OutStream {
       utcErrorMs: Number.isFinite(utc.errorNs) ? Math.ceil(utc.errorNs / NS_PER_MS) : null,
       utcSource: utc.source,
       groups: this.#routes.map(({ group }) => group.schema),
+      // A record every `recordMs` from the first on: each then says in one byte when it starts.
+      timing: { ticksPerMs: 1, baseMs: t0Ms, stepMs: this.plan.recordMs },
     };
     const id = new Uint8Array(randomBytes(STREAM_BYTES));
     this.#epoch = {
@@ -194,6 +224,7 @@ export class OutStream {
     epoch.session ??= await this.#begin(epoch);
     const seq = epoch.seq++;
     const { payload, bodyHash } = await epoch.session.seal(seq, record);
+    if (this.#over) return;
     epoch.chain = nextChain(epoch.chain, bodyHash);
     const { agreementTag } = epoch.session;
     const leaf = recordLeaf({
@@ -249,4 +280,13 @@ export class OutStream {
     });
     return session;
   }
+}
+
+/** What makes a stream another one: its documents and what is done with each signal. */
+function identity(plan: StreamPlan): string {
+  const { recipient, purpose, campaign, campaignVersion, agreement, agreementVersion, priority, recordMs } = plan;
+  const hash = Buffer.from(plan.agreementHash).toString('hex');
+  const signals = plan.signals.map(({ signal, rule: _, gate: __, ...rest }) => [signal.dbcName, rest]);
+  const documents = [recipient, purpose, campaign, campaignVersion, agreement, agreementVersion, hash];
+  return JSON.stringify([...documents, priority, recordMs, signals]);
 }

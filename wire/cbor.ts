@@ -247,6 +247,18 @@ export function decodeCbor(bytes: Uint8Array): CborValue {
   return value;
 }
 
+/**
+ * Reads the first value of a CBOR sequence (RFC 8742), as strictly as `decodeCbor`.
+ *
+ * @returns the value, and how many bytes it took
+ * @throws {TollgateError} TG_WIRE_CBOR
+ */
+export function decodeCborFirst(bytes: Uint8Array): { readonly value: CborValue; readonly length: number } {
+  const reader = new Reader(bytes);
+  const value = reader.value(0);
+  return { value, length: reader.at };
+}
+
 class Reader {
   at = 0;
   readonly #bytes: Uint8Array;

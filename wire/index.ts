@@ -69,7 +69,16 @@ export {
 export { type LeafEvent, leafEvent } from './leaf-event.ts';
 export { decodeMeter, encodeMeter, type MeterRecord } from './meter.ts';
 export { type Consistency, decodeProof, type EvictedRecord, encodeProof, MOST_EVICTED, type Proof } from './proof.ts';
-export type { ColumnType, Schema, SchemaColumn, SchemaGroup, Table, TableColumn } from './schema.ts';
+export {
+  type ColumnType,
+  NO_TIMING,
+  type Schema,
+  type SchemaColumn,
+  type SchemaGroup,
+  type Table,
+  type TableColumn,
+  type Timing,
+} from './schema.ts';
 export { decodeSchema, encodeSchema, schemaHash } from './schema-codec.ts';
 export {
   acceptSession,

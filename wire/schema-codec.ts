@@ -1,6 +1,6 @@
 import { CborFloat, type CborValue, encodeCbor } from './cbor.ts';
 import { sha256 } from './hash.ts';
-import type { ColumnType, Schema, SchemaColumn, SchemaGroup } from './schema.ts';
+import { type ColumnType, NO_TIMING, type Schema, type SchemaColumn, type SchemaGroup, type Timing } from './schema.ts';
 import { Shape } from './shape.ts';
 
 const VERSION = 1;
@@ -14,14 +14,18 @@ const shape = new Shape('schema');
 
 /** Deterministic CBOR of `schema.cddl`. */
 export function encodeSchema(schema: Schema): Uint8Array {
-  const { agreement, bootId, utcOffsetMs, utcErrorMs, utcSource, groups } = schema;
+  const { agreement, bootId, utcOffsetMs, utcErrorMs, utcSource, groups, timing = NO_TIMING } = schema;
   return encodeCbor([
     VERSION,
     [agreement.uid, agreement.hash],
     [bootId, utcOffsetMs, utcErrorMs, utcSource],
     groups.map(({ windowMs, columns }) => [windowMs, columns.map(encodeColumn)]),
+    isDefault(timing) ? null : [timing.ticksPerMs, timing.baseMs, timing.stepMs],
   ]);
 }
+
+/** The usual timing has one form, that of an absent one. */
+const isDefault = ({ ticksPerMs, baseMs, stepMs }: Timing) => ticksPerMs === 1 && baseMs === 0 && stepMs === 0;
 
 function encodeColumn({ signal, result, unit, f, o, factor, offset, type, signed }: SchemaColumn): CborValue {
   const floats = [f, o, factor, offset].map((value) => new CborFloat(value));
@@ -34,7 +38,7 @@ export function schemaHash(encoded: Uint8Array): Uint8Array {
 
 /** @throws {TollgateError} TG_WIRE_CBOR, TG_WIRE_MALFORMED */
 export function decodeSchema(bytes: Uint8Array): Schema {
-  const [version, agreement, clock, groups] = shape.decode(bytes, 4);
+  const [version, agreement, clock, groups, timing] = shape.decode(bytes, 5);
   shape.version(version, VERSION);
   const [uid, hash] = shape.array(agreement, 'agreement', 2);
   const [bootId, utcOffsetMs, utcErrorMs, utcSource] = shape.array(clock, 'clock', 4);
@@ -48,7 +52,16 @@ export function decodeSchema(bytes: Uint8Array): Schema {
     utcErrorMs: shape.intOrNull(utcErrorMs, 'UTC error'),
     utcSource: shape.text(utcSource, 'UTC source'),
     groups: decoded,
+    ...(timing === null ? {} : { timing: decodeTiming(timing) }),
   };
+}
+
+function decodeTiming(value: CborValue): Timing {
+  const [ticks, baseMs, stepMs] = shape.array(value, 'timing', 3);
+  if (ticks !== 1 && ticks !== 10) return shape.refuse('the ticks of a ms', '1 or 10');
+  const timing: Timing = { ticksPerMs: ticks, baseMs: shape.uint(baseMs, 'base'), stepMs: shape.uint(stepMs, 'step') };
+  if (isDefault(timing)) shape.refuse('the timing', 'null where it is the usual one');
+  return timing;
 }
 
 function decodeGroup(value: CborValue): SchemaGroup {

@@ -33,12 +33,25 @@ export interface Schema {
   readonly utcErrorMs: number | null;
   readonly utcSource: string;
   readonly groups: readonly SchemaGroup[];
+  /** `NO_TIMING` where it is absent. */
+  readonly timing?: Timing;
 }
+
+/** How finely a stream tells time, and where its records are expected: what every record would say again. */
+export interface Timing {
+  /** 1: times to 1 ms; 10: to 100 µs. */
+  readonly ticksPerMs: 1 | 10;
+  /** Record `seq` is expected to start at `baseMs + seq · stepMs` of boottime; it tells how far from there it does. */
+  readonly baseMs: number;
+  readonly stepMs: number;
+}
+
+export const NO_TIMING: Timing = { ticksPerMs: 1, baseMs: 0, stepMs: 0 };
 
 /** One group of a record in memory. */
 export interface Table {
   readonly rows: number;
-  /** Boottime, whole ms, not decreasing; `rows` entries are used. */
+  /** Boottime, ms, whole or (at ten ticks a ms) in tenths, not decreasing; `rows` entries are used. */
   readonly timesMs: Float64Array;
   readonly columns: readonly TableColumn[];
   /** The last row is a window that had not ended: the source ended, the unit stopped, time jumped. */

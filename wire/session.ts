@@ -2,6 +2,7 @@ import { createHmac, type JsonWebKey } from 'node:crypto';
 import { TollgateError } from '#contracts';
 import { NONCE_BYTES, open, seal } from './aead.ts';
 import { type CborValue, encodeCbor } from './cbor.ts';
+import { packRecord, unpackRecord } from './columns/outer.ts';
 import {
   ALG_EDDSA,
   encStructure,
@@ -25,12 +26,14 @@ import { recordTopic, sessionTopic } from './topics.ts';
  */
 
 const VERSION = 1;
-const INFO_LABEL = 'tollgate/0';
+const INFO_LABEL = 'tollgate/1';
 const KEY_BYTES = 32;
 const SALT_BYTES = 16;
 const TAG_BYTES = 8;
 const ID_BYTES = 8;
 const HASH_BYTES = 32;
+/** What brokers take in one message (AWS IoT Core: 128 KB). */
+const MAX_MESSAGE_BYTES = 128 * 1024;
 /** A note key id, C2SP signed-note. */
 const KID_BYTES = 4;
 /** Salts are asked for nearly in order; a block that is exported at once costs a third as much each (85 → 26 µs). */
@@ -79,7 +82,8 @@ export interface SenderSession {
   readonly agreementTag: Uint8Array;
   /**
    * @param seq larger than the one before: a nonce is never used twice
-   * @throws {TollgateError} TG_WIRE_SEQ for any other
+   * @param record of this session's schema, as `encodeRecord` writes it
+   * @throws {TollgateError} TG_WIRE_SEQ for any other; TG_WIRE_RECORD_MALFORMED, TG_WIRE_RECORD_TOO_LARGE
    */
   seal(seq: number, record: Uint8Array): Promise<SealedRecord>;
   /**
@@ -101,7 +105,7 @@ export interface ReceiverSession {
   readonly schema: Schema;
   readonly schemaHash: Uint8Array;
   readonly agreementTag: Uint8Array;
-  /** @throws {TollgateError} TG_WIRE_CBOR, TG_WIRE_COSE, TG_WIRE_MALFORMED, TG_WIRE_SEAL */
+  /** @throws {TollgateError} TG_WIRE_CBOR, TG_WIRE_COSE, TG_WIRE_MALFORMED, TG_WIRE_SEAL, TG_WIRE_RECORD_MALFORMED */
   open(envelope: Uint8Array): Promise<OpenedRecord>;
 }
 
@@ -153,6 +157,10 @@ function saltLabel(seq: number): Uint8Array {
   return label;
 }
 
+function tooLarge(what: string): never {
+  throw new TollgateError('TG_WIRE_RECORD_TOO_LARGE', `${what}, where ${MAX_MESSAGE_BYTES} are the most`);
+}
+
 const infoOf = ({ tenant, pseudonym, stream }: StreamName) => encodeCbor([INFO_LABEL, tenant, pseudonym, stream]);
 /** Associated data of the schema and of the signature: a session moved to another name is not signed for it. */
 const placeOf = (topic: string, { pseudonym, stream }: StreamName) => encodeCbor([topic, pseudonym, stream]);
@@ -198,6 +206,7 @@ export async function openSession(options: SessionOptions): Promise<SenderSessio
   const sealedSchema = await context.seal(encoded, place);
   const payload = encodeCbor([VERSION, stream, KEM_X25519, context.enc, 0, hash, sealedSchema]);
   const message = await sign1(payload, algorithm, keyId, sign, place);
+  if (message.length > MAX_MESSAGE_BYTES) tooLarge(`a session of ${message.length} bytes`);
   const { key, nonce, agreementTag, salt } = await exportKeys(context, schema.agreement.uid);
   let last = -1;
   return {
@@ -210,10 +219,12 @@ export async function openSession(options: SessionOptions): Promise<SenderSessio
       last = seq;
       const iv = partialIv(seq);
       const aad = aadOf(topic, pseudonym, agreementTag, seq);
-      const ciphertext = seal('chacha20-poly1305', key, nonceOf(nonce, iv), aad, record);
+      const packed = packRecord(record, seq, hash, schema.timing);
+      const ciphertext = seal('chacha20-poly1305', key, nonceOf(nonce, iv), aad, packed);
       const headers = new Map<number, CborValue>([[HEADER_PARTIAL_IV, iv]]);
       const recordSalt = await salt(seq);
       const payload = encodeCbor([EMPTY, headers, ciphertext]);
+      if (payload.length > MAX_MESSAGE_BYTES) tooLarge(`an envelope of ${payload.length} bytes`);
       return { payload, bodyHash: bodyHash(recordSalt, record), salt: recordSalt };
     },
     async disclose(seq) {
@@ -273,7 +284,8 @@ export async function acceptSession(
       const seq = seqOf(iv);
       const sealedRecord = envelopeShape.bytes(ciphertext, 'the ciphertext');
       const aad = aadOf(topic, name.pseudonym, agreementTag, seq);
-      const record = open('chacha20-poly1305', key, nonceOf(nonce, iv), aad, sealedRecord);
+      const packed = open('chacha20-poly1305', key, nonceOf(nonce, iv), aad, sealedRecord);
+      const record = unpackRecord(packed, seq, declared, schema.timing);
       const recordSalt = await salt(seq);
       return { seq, record, salt: recordSalt, bodyHash: bodyHash(recordSalt, record) };
     },

@@ -19,6 +19,7 @@ import {
   newSession,
   noteKeyId,
   recipientKey,
+  recordOf,
   schema,
   signedAck,
   stream,
@@ -26,7 +27,7 @@ import {
   verdictOf,
 } from './parts.ts';
 
-const record = new TextEncoder().encode('a record');
+const record = recordOf(new TextEncoder().encode('a record'));
 const accept = (message: Uint8Array) =>
   acceptSession(message, streamName, ledgerKey.publicJwk, recipientKey.privateJwk);
 const hex = (bytes: Uint8Array) => Buffer.from(bytes).toString('hex');

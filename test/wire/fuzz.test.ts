@@ -29,7 +29,7 @@ import {
 import * as parts from './parts.ts';
 
 const session = await parts.newSession();
-const { payload: envelope } = await session.seal(5, new Uint8Array(40));
+const { payload: envelope } = await session.seal(5, parts.recordOf(new Uint8Array(40)));
 const accept = (message: Uint8Array) =>
   acceptSession(message, parts.streamName, parts.ledgerKey.publicJwk, parts.recipientKey.privateJwk);
 const receiver = await accept(session.message);

@@ -3,6 +3,7 @@ import { TollgateError } from '#contracts';
 import {
   type AckBody,
   ackKeyId,
+  encodeSchema,
   type LeafTime,
   type MeterRecord,
   openSession,
@@ -11,8 +12,10 @@ import {
   type Schema,
   type SchemaColumn,
   type SenderSession,
+  schemaHash,
   signAck,
 } from '#wire';
+import { encodeOuter } from '#wire/columns/outer';
 
 export interface TestKey {
   readonly privateJwk: JsonWebKey;
@@ -98,8 +101,11 @@ export const link: RecordLink = {
   chain: filled(32, 3),
 };
 
+const ORIGIN = 'tollgate/0011223344556677';
+const base64 = (bytes: Uint8Array) => Buffer.from(bytes).toString('base64');
+
 export const proof: Proof = {
-  checkpoint: 'tollgate/00112233\n5\nAAAA\n\n— tollgate/00112233 AAAA\n',
+  checkpoint: `${ORIGIN}\n5\n${base64(filled(32, 3))}\n\n— ${ORIGIN} ${base64(filled(68, 1))}\n`,
   seq: 7,
   leafIndex: 4,
   path: [filled(32, 4), filled(32, 5)],
@@ -157,3 +163,7 @@ export const newSession = (): Promise<SenderSession> =>
     sign: ledgerKey.sign,
     keyId: noteKeyId,
   });
+
+/** A record of `of` whose columns are these bytes: a session looks at what is around them only. */
+export const recordOf = (columns: Uint8Array, of: Schema = schema, t0Ms = 61_000): Uint8Array =>
+  encodeOuter({ schemaHash8: schemaHash(encodeSchema(of)).subarray(0, 8), t0Ms, columns, partial: [] });

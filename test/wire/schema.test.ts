@@ -7,6 +7,7 @@ import {
   decodeSchema,
   encodeCbor,
   encodeSchema,
+  NO_TIMING,
   schemaHash,
   sha256,
 } from '#wire';
@@ -17,7 +18,7 @@ const fields = decodeCbor(encoded) as readonly CborValue[];
 const columnFields = ((fields[3] as CborValue[][])[0]![1] as CborValue[][])[0]!;
 /** The schema with one column, one field of it changed. */
 const withColumn = (at: number, value: CborValue) =>
-  encodeCbor([...fields.slice(0, 3), [[1000, [columnFields.map((one, i) => (i === at ? value : one))]]]]);
+  encodeCbor([...fields.slice(0, 3), [[1000, [columnFields.map((one, i) => (i === at ? value : one))]]], null]);
 
 describe('a schema', () => {
   it('comes back to the last bit of its four numbers', () => {
@@ -45,6 +46,28 @@ describe('a schema', () => {
       ],
     };
     expect(decodeSchema(encodeSchema(one))).toEqual(one);
+  });
+
+  it('comes back with its timing, and the usual one has one form', () => {
+    for (const timing of [
+      { ticksPerMs: 10, baseMs: 0, stepMs: 0 },
+      { ticksPerMs: 1, baseMs: 3_600_000, stepMs: 1_000 },
+    ] as const)
+      expect(decodeSchema(encodeSchema({ ...schema, timing }))).toEqual({ ...schema, timing });
+    expect(encodeSchema({ ...schema, timing: NO_TIMING })).toEqual(encoded);
+    expect(decodeSchema(encoded).timing).toBeUndefined();
+  });
+
+  it.each<[string, CborValue]>([
+    ['two ticks a ms', [2, 0, 0]],
+    ['a negative base', [10, -1, 0]],
+    ['a negative step', [10, 0, -1]],
+    ['two numbers', [10, 0]],
+    ['the usual numbers', [1, 0, 0]],
+    ['nothing', undefined],
+  ])('with a timing of %s is refused', async (_what, timing) => {
+    const bytes = encodeCbor([...fields.slice(0, 4), timing]);
+    expect(await verdictOf(() => decodeSchema(bytes))).toBe('TG_WIRE_MALFORMED');
   });
 
   it('has one hash, that of its bytes', () => {

@@ -1,7 +1,9 @@
 import { generateKeyPairSync, type JsonWebKey, sign as nodeSign } from 'node:crypto';
 import { describe, expect, it } from 'vitest';
 import { TollgateError } from '#contracts';
-import { acceptSession, openSession, type Schema, sha256 } from '#wire';
+import { acceptSession, encodeSchema, MAX_RECORD_BYTES, openSession, type Schema, schemaHash, sha256 } from '#wire';
+import { encodeOuter } from '#wire/columns/outer';
+import { recordOf } from './parts.ts';
 
 const jwk = (
   curve: 'x25519' | 'ed25519',
@@ -42,17 +44,19 @@ const schema: Schema = {
     },
   ],
 };
-const open = () =>
+const open = (of: Schema = schema) =>
   openSession({
     ...name,
     recipientKey: recipient.publicJwk,
-    schema,
+    schema: of,
     sign: ledger.sign,
     keyId: Uint8Array.of(1, 2, 3, 4),
   });
 const accept = (message: Uint8Array, as = name, key = recipient.privateJwk) =>
   acceptSession(message, as, ledger.publicJwk, key);
-const record = new TextEncoder().encode('a record');
+const MESSAGE = 128 * 1024;
+const hash8 = schemaHash(encodeSchema(schema)).subarray(0, 8);
+const record = recordOf(new TextEncoder().encode('a record'), schema);
 
 async function refused(work: () => Promise<unknown>): Promise<string> {
   try {
@@ -77,12 +81,15 @@ describe('a session', () => {
   it('seals records that open in any order, small and large', async () => {
     const sender = await open();
     const receiver = await accept(sender.message);
-    const large = new Uint8Array(5000).map((_, i) => i);
+    const large = recordOf(
+      new Uint8Array(5000).map((_, i) => i),
+      schema,
+    );
     for (const [seq, plain] of [
       [0, record],
       [255, large],
       [256, record],
-      [70_000, new Uint8Array()],
+      [70_000, recordOf(new Uint8Array(), schema, 0)],
     ] as const) {
       const { payload, bodyHash } = await sender.seal(seq, plain);
       const opened = await receiver.open(payload);
@@ -102,9 +109,44 @@ describe('a session', () => {
     expect(await refused(() => sender.seal(4, record))).toBe('accepted');
   });
 
-  it('costs 24 bytes around a small record', async () => {
-    const { payload } = await (await open()).seal(1, record);
-    expect(payload.length - record.length).toBeLessThanOrEqual(24);
+  it('costs 25 bytes around the columns of a small record that starts where it is expected', async () => {
+    const timing = { ticksPerMs: 1, baseMs: 3_600_000, stepMs: 1_000 } as const;
+    const punctual = { ...schema, timing };
+    const sender = await open(punctual);
+    const receiver = await accept(sender.message);
+    const columns = new Uint8Array(30).fill(7);
+    for (const [seq, t0Ms] of [
+      [0, 3_600_000],
+      [1, 3_601_023],
+      [200, 3_799_977],
+    ] as const) {
+      const plain = recordOf(columns, punctual, t0Ms);
+      const { payload } = await sender.seal(seq, plain);
+      expect(payload.length - columns.length).toBe(25);
+      expect((await receiver.open(payload)).record).toEqual(plain);
+    }
+  });
+
+  it('seals no record of another schema', async () => {
+    const other = { ...schema, utcSource: 'gnss' };
+    expect(await refused(async () => (await open()).seal(0, recordOf(new Uint8Array(3), other)))).toBe(
+      'TG_WIRE_RECORD_MALFORMED',
+    );
+  });
+
+  it('has no message of more than 128 KiB', async () => {
+    const sender = await open();
+    const { payload } = await sender.seal(0, recordOf(new Uint8Array(MAX_RECORD_BYTES), schema));
+    expect(payload.length).toBeLessThanOrEqual(MESSAGE);
+    const group = schema.groups[0]!;
+    const columns = Array.from({ length: 4096 }, (_, i) => ({ ...group.columns[0]!, signal: `Vehicle.Signal${i}` }));
+    const wide = { ...schema, groups: [{ ...group, columns }] };
+    expect(await refused(() => open(wide))).toBe('TG_WIRE_RECORD_TOO_LARGE');
+    const half = { ...schema, groups: [{ ...group, columns: columns.slice(0, 2000) }] };
+    expect((await open(half)).message.length).toBeLessThanOrEqual(MESSAGE);
+    const partial = Array.from({ length: 4000 }, (_, i) => i);
+    const long = encodeOuter({ schemaHash8: hash8, t0Ms: 0, columns: new Uint8Array(MAX_RECORD_BYTES), partial });
+    expect(await refused(async () => (await open()).seal(0, long))).toBe('TG_WIRE_RECORD_TOO_LARGE');
   });
 
   it('shows nothing of its schema', async () => {

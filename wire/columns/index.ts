@@ -29,9 +29,9 @@ export function createRecordEncoder(schema: Schema): RecordEncoder {
         refuse(`the hash of the schema has ${schemaHash8.length} bytes, not ${HASH_BYTES}`);
       }
       if (!Number.isSafeInteger(t0Ms) || t0Ms < 0) refuse('the start of the record is not a whole ms from 0');
-      const { bytes, samples } = codec.write(t0Ms, tables);
+      const { bytes } = codec.write(t0Ms, tables);
       const partial = tables.flatMap((table, group) => (table.partial === true && table.rows > 0 ? [group] : []));
-      return encodeOuter({ schemaHash8, t0Ms, columns: bytes, samples, partial });
+      return encodeOuter({ schemaHash8, t0Ms, columns: bytes, partial });
     },
   };
 }
@@ -45,27 +45,26 @@ export function createRecordDecoder(schema: Schema): RecordDecoder {
   const codec = new RecordCodec(schema);
   return {
     decode(bytes) {
-      const { schemaHash8, t0Ms, columns, samples, partial } = decodeOuter(bytes);
+      const { schemaHash8, t0Ms, columns, partial } = decodeOuter(bytes);
       const record = codec.read(t0Ms, columns);
-      if (record.samples !== samples) malformed(`the record says ${samples} samples and holds ${record.samples}`);
       for (const group of partial) {
         const table = record.tables[group];
         if (table === undefined || table.rows === 0)
           return malformed(`group ${group} has no window that could be partial`);
         record.tables[group] = { ...table, partial: true };
       }
-      return { schemaHash8, t0Ms, tables: record.tables, samples };
+      return { schemaHash8, t0Ms, tables: record.tables, samples: record.samples };
     },
   };
 }
 
 /**
  * One record: tables under their schema → deterministic CBOR of `record.cddl`. Lossless: whole numbers, the bits of
- * floats (any NaN becomes the usual one), which cells are present, times to 1 ms. A pure function of its arguments.
+ * floats (any NaN becomes the usual one), which cells are present, times to the schema's tick. A pure function of its arguments.
  *
  * @param schemaHash8 first 8 bytes of the hash of the schema
  * @param t0Ms        boottime of the record's start, whole ms, ≥ 0
- * @throws TG_WIRE_RECORD_VALUE     a table does not fit the schema (whole ms, 53 bits, float32)
+ * @throws TG_WIRE_RECORD_VALUE     a table does not fit the schema (whole ticks, 53 bits, float32)
  * @throws TG_WIRE_RECORD_TOO_LARGE more rows, cells or bytes than a record holds: cut it into shorter ones
  */
 export function encodeRecord(

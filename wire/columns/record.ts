@@ -1,5 +1,5 @@
 import { TollgateError } from '#contracts';
-import type { Schema, Table } from '../schema.ts';
+import { NO_TIMING, type Schema, type Table } from '../schema.ts';
 import { type Extent, readCells, refuse, writeCells } from './cells.ts';
 import { BitCoder, malformed } from './coder.ts';
 import { ColumnCodec } from './column.ts';
@@ -9,8 +9,11 @@ import { codeNumber, HEAD, HEAD_SLOTS, startHead, TREE } from './head.ts';
 import { MODEL_COUNTERS, NODES } from './residuals.ts';
 import { codeTimes, growTimes, TIME_LIMIT, type TimeColumn } from './times.ts';
 
-/** Longest record, bytes: MQTT brokers and a spool row stay small, a receiver's memory stays bounded. */
-export const MAX_RECORD_BYTES = 128 * 1024;
+/**
+ * Longest columns of a record, bytes: with all around them a message stays below the 128 KiB that brokers take, and a
+ * receiver's memory is bounded.
+ */
+export const MAX_RECORD_BYTES = 128 * 1024 - 512;
 /** Most rows of one group in a record. */
 export const MAX_ROWS = 65_536;
 /** Most cells (rows × columns, times included) of a record; caps what a few hostile bytes can unfold to. */
@@ -30,6 +33,7 @@ export class RecordCodec {
   private readonly coder: BitCoder;
   private readonly columns: ColumnCodec;
   private readonly times: TimeColumn[];
+  private readonly ticksPerMs: number;
   private samples = 0;
   private cells = 0;
   private presentBefore: Uint8Array | null = null;
@@ -37,6 +41,7 @@ export class RecordCodec {
   constructor(schema: Schema, coder: BitCoder = CODER) {
     this.schema = schema;
     this.coder = coder;
+    this.ticksPerMs = (schema.timing ?? NO_TIMING).ticksPerMs;
     this.times = schema.groups.map(() => ({ rows: 0, times: new Int32Array(64), errors: new Int32Array(64) }));
     this.columns = new ColumnCodec(coder, this.times);
   }
@@ -51,8 +56,9 @@ export class RecordCodec {
     this.coder.startWriting(OUTPUT);
     let last = 0;
     for (let g = 0; g < groups.length; g++) last = Math.max(last, this.takeTimes(g, t0Ms, tables[g]!));
-    const steps = codeNumber(this.coder, Math.floor(last / SPAN_STEP), HEAD.span);
-    for (let g = 0; g < groups.length; g++) this.writeGroup(g, (steps + 1) * SPAN_STEP, tables[g]!);
+    const step = SPAN_STEP * this.ticksPerMs;
+    const steps = codeNumber(this.coder, Math.floor(last / step), HEAD.span);
+    for (let g = 0; g < groups.length; g++) this.writeGroup(g, (steps + 1) * step, tables[g]!);
     return { bytes: OUTPUT.subarray(0, this.coder.finish()), samples: this.samples };
   }
 
@@ -60,9 +66,10 @@ export class RecordCodec {
   read(t0Ms: number, bytes: Uint8Array): { tables: Table[]; samples: number } {
     this.start();
     this.coder.startReading(bytes);
+    const step = SPAN_STEP * this.ticksPerMs;
     const steps = codeNumber(this.coder, 0, HEAD.span);
-    if (steps > TIME_LIMIT / SPAN_STEP) malformed('the span of the record lies outside its range');
-    const tables = this.schema.groups.map((_, g) => this.readGroup(g, (steps + 1) * SPAN_STEP, t0Ms));
+    if (steps > TIME_LIMIT / step) malformed('the span of the record lies outside its range');
+    const tables = this.schema.groups.map((_, g) => this.readGroup(g, (steps + 1) * step, t0Ms));
     this.coder.expectEnd();
     return { tables, samples: this.samples };
   }
@@ -74,7 +81,7 @@ export class RecordCodec {
     this.cells = 0;
   }
 
-  /** Checks a table's shape and times and takes the times over; returns the last, ms after `t0Ms`. */
+  /** Checks a table's shape and times and takes the times over; returns the last, ticks after `t0Ms`. */
   private takeTimes(g: number, t0Ms: number, { rows, timesMs, columns }: Table): number {
     const wanted = this.schema.groups[g]!.columns.length;
     if (columns.length !== wanted) {
@@ -86,10 +93,13 @@ export class RecordCodec {
     growTimes(clock, rows);
     clock.rows = rows;
     let before = -TIME_LIMIT;
+    const { ticksPerMs } = this;
+    const start = t0Ms * ticksPerMs;
     for (let i = 0; i < rows; i++) {
-      const time = timesMs[i]! - t0Ms;
-      if (!(time >= before && time <= TIME_LIMIT && Number.isInteger(time) && Number.isSafeInteger(timesMs[i]))) {
-        refuse(`time ${i} of group ${g} is not a whole ms at or after the one before it`);
+      const at = Math.round(timesMs[i]! * ticksPerMs);
+      const time = at - start;
+      if (!(time >= before && time <= TIME_LIMIT && Number.isSafeInteger(at) && at / ticksPerMs === timesMs[i])) {
+        refuse(`time ${i} of group ${g} is not a whole tick at or after the one before it`);
       }
       clock.times[i] = time;
       before = time;
@@ -103,7 +113,7 @@ export class RecordCodec {
   }
 
   private writeGroup(g: number, span: number, table: Table): void {
-    codeTimes(this.coder, this.times, g, span, MAX_ROWS);
+    codeTimes(this.coder, this.times, g, span, MAX_ROWS, this.ticksPerMs);
     const { rows } = table;
     if (rows === 0) return;
     this.columns.startGroup(g, rows);
@@ -122,14 +132,15 @@ export class RecordCodec {
   private readGroup(g: number, span: number, t0Ms: number): Table {
     const { columns } = this.schema.groups[g]!;
     const limit = Math.min(MAX_ROWS, Math.floor((MAX_CELLS - this.cells) / (columns.length + 1)));
-    codeTimes(this.coder, this.times, g, span, limit);
+    codeTimes(this.coder, this.times, g, span, limit, this.ticksPerMs);
     const { rows, times } = this.times[g]!;
     this.countCells(rows, columns.length);
     this.columns.startGroup(g, rows);
     this.presentBefore = null;
+    const start = t0Ms * this.ticksPerMs;
     return {
       rows,
-      timesMs: Float64Array.from({ length: rows }, (_, i) => times[i]! + t0Ms),
+      timesMs: Float64Array.from({ length: rows }, (_, i) => (times[i]! + start) / this.ticksPerMs),
       columns: columns.map(({ type, signed }, c) => {
         const values = new Float64Array(rows);
         const flags = new Uint8Array(rows).fill(1);
