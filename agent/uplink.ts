@@ -112,6 +112,8 @@ export const MOST_LINES = 2;
 export const LINGER_MS = 5_000;
 /** A held uplink gives its connection so long to send what it was given, ms. */
 export const CUT_MS = 50;
+/** How often a held uplink looks at what is unsent, ms. */
+const DRAIN_STEP_MS = 5;
 /** With a bandwidth cap, rows for this long are read ahead, ms: a row of higher priority waits no longer behind them. */
 const AHEAD_MS = 2_000;
 /** What the bandwidth may save up, ms of it. */
@@ -217,18 +219,26 @@ class OutboxUplink implements Uplink {
   async hold<T>(work: () => Promise<T>): Promise<T> {
     this.#holds++;
     this.#release();
-    const given = new AbortController();
-    void this.#timing.sleep(CUT_MS, given.signal).then(() => {
-      for (const line of this.#lines) line.cut();
-    });
+    const drained = this.#drain();
     try {
       return await work();
     } finally {
+      await drained;
       this.#holds--;
       this.#heldTimes++;
       this.#release();
       this.#bell.ring();
     }
+  }
+
+  /** Waits until the network has what the connections were given; what it has not after `CUT_MS` is thrown away. */
+  async #drain(): Promise<void> {
+    const until = this.#timing.monotonicMs() + CUT_MS;
+    const given = new AbortController();
+    while (this.#lines.some((line) => line.unsentBytes > 0) && this.#timing.monotonicMs() < until) {
+      await this.#timing.sleep(DRAIN_STEP_MS, given.signal);
+    }
+    for (const line of this.#lines) line.cut();
   }
 
   async flush(ms: number): Promise<boolean> {

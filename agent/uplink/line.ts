@@ -147,9 +147,14 @@ export class Line {
     for (const row of this.#waiting.drain()) this.#options.events.failed(row);
   }
 
+  /** Bytes that the connection was given and the network has not taken. */
+  get unsentBytes(): number {
+    return this.#link?.unsentBytes ?? 0;
+  }
+
   /** Throws away what the connection was given and has not sent; the next one comes after the usual wait. */
   cut(): void {
-    if (this.#link !== null && this.#link.unsentBytes > 0) this.#link.reset();
+    if (this.unsentBytes > 0) this.#link?.reset();
   }
 
   /**

@@ -11,13 +11,16 @@ export const MOSQUITTO = part('mosquitto');
 /** A real broker in a process of its own. */
 export interface Mosquitto {
   readonly url: string;
+  readonly port: number;
+  /** Where its files are. */
+  readonly folder: string;
   /** As a power cut: no goodbye to anybody. */
   kill(): Promise<void>;
   start(): Promise<void>;
   stop(): Promise<void>;
 }
 
-async function freePort(): Promise<number> {
+export async function freePort(): Promise<number> {
   const server = createServer();
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   const address = server.address();
@@ -41,16 +44,20 @@ export interface MosquittoOptions {
   readonly lines?: readonly string[];
   /** Lines below the listener. */
   readonly listener?: readonly string[];
+  /** Whether a client needs no name; true without it. */
+  readonly anonymous?: boolean;
   /** Files by name, in the folder. */
   readonly files?: Readonly<Record<string, string>>;
 }
 
 export async function startMosquitto(options: MosquittoOptions = {}): Promise<Mosquitto> {
-  const { lines = [], listener = [], files = {} } = options;
+  const { lines = [], listener = [], files = {}, anonymous = true } = options;
   const folder = mkdtempSync(join(tmpdir(), 'tollgate-mosquitto-'));
   const port = await freePort();
   // Root starts it and root it stays: the folder is readable to its owner alone.
-  const conf = ['user root', ...lines, `listener ${port} 127.0.0.1`, 'allow_anonymous true', ...listener].join('\n');
+  const conf = ['user root', ...lines, `listener ${port} 127.0.0.1`, `allow_anonymous ${anonymous}`, ...listener].join(
+    '\n',
+  );
   for (const [name, text] of Object.entries(files)) writeFileSync(join(folder, name), text, { mode: 0o600 });
   writeFileSync(join(folder, 'mosquitto.conf'), `${conf.replaceAll('%d', folder)}\n`);
   let child: ChildProcess = spawn('true');
@@ -68,6 +75,8 @@ export async function startMosquitto(options: MosquittoOptions = {}): Promise<Mo
   await start();
   return {
     url: `mqtt://127.0.0.1:${port}`,
+    port,
+    folder,
     start,
     kill: () => end('SIGKILL'),
     stop: async () => {

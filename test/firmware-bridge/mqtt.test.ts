@@ -1,10 +1,7 @@
 import { spawnSync } from 'node:child_process';
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { createServer } from 'node:net';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { afterEach, describe, expect, it } from 'vitest';
+import { afterAll, afterEach, describe, expect, it } from 'vitest';
 import type { TollgateError } from '#contracts';
 import {
   backoffMs,
@@ -16,6 +13,7 @@ import {
   SHORTEST_BACKOFF_MS,
 } from '#firmware-bridge/mqtt';
 import { PACKET, startBroker, startTap, startTappedBroker } from '#sim/broker';
+import { authority, OPENSSL } from './certificates.ts';
 import { MOSQUITTO, startMosquitto } from './mosquitto.ts';
 
 const closers: (() => Promise<void>)[] = [];
@@ -262,10 +260,12 @@ describe.skipIf(MOSQUITTO === null)('mosquitto, MQTT 5', () => {
   });
 });
 
-const OPENSSL = spawnSync('openssl', ['version']).status === 0;
-
 describe.skipIf(MOSQUITTO === null || !OPENSSL)('TLS', () => {
-  const pem = certificates();
+  const ca = authority();
+  const own = ca.issue('client');
+  const pem = { ca: ca.ca, client: own.cert, clientKey: own.key };
+  const server = ca.issue('broker', 'IP:127.0.0.1');
+  afterAll(() => ca.remove());
 
   it('connects with TLS 1.3 when both sides prove themselves', async () => {
     const broker = await tlsBroker();
@@ -275,7 +275,8 @@ describe.skipIf(MOSQUITTO === null || !OPENSSL)('TLS', () => {
 
   it('refuses a broker that another CA vouches for', async () => {
     const broker = await tlsBroker();
-    const tls = { ca: certificates().ca, cert: pem.client, key: pem.clientKey };
+    const other = authority();
+    const tls = { ca: other.ca, cert: pem.client, key: pem.clientKey };
     await expect(open(broker.url, { protocol: 5, tls })).rejects.toMatchObject({ code: 'TG_BROKER_TLS' });
   });
 
@@ -296,33 +297,9 @@ describe.skipIf(MOSQUITTO === null || !OPENSSL)('TLS', () => {
   async function tlsBroker(): Promise<{ readonly url: string }> {
     const broker = await startMosquitto({
       listener: ['cafile %d/ca.pem', 'certfile %d/b.pem', 'keyfile %d/b.key', 'require_certificate true'],
-      files: { 'ca.pem': pem.ca, 'b.pem': pem.broker, 'b.key': pem.brokerKey },
+      files: { 'ca.pem': ca.ca, 'b.pem': server.cert, 'b.key': server.key },
     });
     closers.push(() => broker.stop());
     return { url: broker.url.replace('mqtt:', 'mqtts:') };
   }
 });
-
-/** A CA, a broker's certificate for 127.0.0.1 and a client's, made by openssl. */
-function certificates() {
-  const folder = mkdtempSync(join(tmpdir(), 'tollgate-tls-'));
-  const run = (...args: string[]) => spawnSync('openssl', args, { cwd: folder, stdio: 'ignore' });
-  const key = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes', '-days', '2'];
-  run('req', '-x509', ...key, '-keyout', 'ca.key', '-out', 'ca.pem', '-subj', '/CN=test CA');
-  const signed = (name: string, san: string) => {
-    const of = ['-CA', 'ca.pem', '-CAkey', 'ca.key', '-addext', `subjectAltName=${san}`];
-    run('req', '-x509', ...key, ...of, '-keyout', `${name}.key`, '-out', `${name}.pem`, '-subj', `/CN=${name}`);
-  };
-  signed('broker', 'IP:127.0.0.1');
-  signed('client', 'DNS:unit');
-  const read = (name: string) => (OPENSSL ? readFileSync(join(folder, name), 'utf8') : '');
-  const all = {
-    ca: read('ca.pem'),
-    broker: read('broker.pem'),
-    brokerKey: read('broker.key'),
-    client: read('client.pem'),
-    clientKey: read('client.key'),
-  };
-  rmSync(folder, { recursive: true, force: true });
-  return all;
-}
