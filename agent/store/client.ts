@@ -1,7 +1,11 @@
 import { Worker } from 'node:worker_threads';
 import { TollgateError } from '#contracts';
 import type {
+  Accepted,
   Ack,
+  Appended,
+  Budget,
+  DocumentVersion,
   DurableStats,
   DurableStore,
   Head,
@@ -15,7 +19,7 @@ import type {
   StreamEntry,
 } from './contract.ts';
 import { type Group, GroupBuilder } from './group.ts';
-import type { Answer, Failure, Request } from './protocol.ts';
+import type { Answer, Failure, Opened, Request, Taken } from './protocol.ts';
 import type { FaultAt } from './writer.ts';
 
 /** Sync costs flash and time: a group is committed this often … */
@@ -102,6 +106,10 @@ class ThreadStore implements DurableStore {
   readonly #streams = new Map<string, Stream>();
   readonly #queue: Waiting[] = [];
   readonly #known = new Set<string>();
+  readonly #withdrawing = new Set<string>();
+  /** Counters with what waits for its commit: the writer's thread only ever adds what was admitted here. */
+  readonly #budgets = new Map<string, { value: number }>();
+  readonly #versions = new Map<string, DocumentVersion>();
   readonly #reached = new Map<ProtocolState, number>();
   #spare: ArrayBuffer[] = [];
   #nextCall = 1;
@@ -138,12 +146,11 @@ class ThreadStore implements DurableStore {
     const hooks = { ...(maxPages !== undefined && { maxPages }), ...(walPages !== undefined && { walPages }) };
     try {
       const settings = { file, maxBytes, bootId, faultAt, ...hooks };
-      const agreements = (await this.#call({
-        op: 'open',
-        settings,
-        gatherMs: this.#options.gatherMs ?? GATHER_MS,
-      })) as string[];
-      this.#head = (await this.#keys(agreements)) as Head;
+      const gatherMs = this.#options.gatherMs ?? GATHER_MS;
+      const opened = (await this.#call({ op: 'open', settings, gatherMs })) as Opened;
+      for (const [key, value] of opened.budgets) this.#budgets.set(key, { value });
+      for (const version of opened.documents) this.#versions.set(nameOf(version.issuer, version.document), version);
+      this.#head = (await this.#keys(opened.agreements)) as Head;
     } catch (error) {
       await this.#worker.terminate();
       throw error;
@@ -159,13 +166,15 @@ class ThreadStore implements DurableStore {
     this.#added();
   }
 
-  append(entry: RecordEntry): void | Promise<void> {
+  append(entry: RecordEntry, budgets: readonly Budget[] = NO_BUDGETS): Appended {
     this.#alive();
     const stream = this.#stream(entry.stream);
     if (stream === undefined || entry.seq !== stream.nextSeq) {
       const wanted = stream === undefined ? 'a stream that has begun' : `record ${stream.nextSeq}`;
       throw new TollgateError('TG_STORE_SEQUENCE', `record ${entry.seq} came, ${wanted} is awaited`);
     }
+    if (!this.admits(budgets)) return 'refused';
+    for (const { key, add } of budgets) this.#spend(key, add);
     stream.nextSeq++;
     this.#builder.record(stream.ref, entry);
     for (const name in entry.meter.fields) {
@@ -174,7 +183,49 @@ class ThreadStore implements DurableStore {
       this.#builder.field(stream.ref, name);
     }
     this.#added();
-    if (this.#queue.length > MOST_WAITING_GROUPS) return new Promise((resolve) => this.#room.push(resolve));
+    if (this.#queue.length > MOST_WAITING_GROUPS) {
+      return new Promise((resolve) => this.#room.push(() => resolve('queued')));
+    }
+    return 'queued';
+  }
+
+  admits(budgets: readonly Budget[]): boolean {
+    for (const { key, add, limit } of budgets) if ((this.#budgets.get(key)?.value ?? 0) + add > limit) return false;
+    return true;
+  }
+
+  budget(key: string): number {
+    return this.#budgets.get(key)?.value ?? 0;
+  }
+
+  forgetBudget(key: string): void {
+    this.#alive();
+    if (!this.#budgets.delete(key)) return;
+    this.#builder.forgetBudget(key);
+    this.#added();
+  }
+
+  #spend(key: string, add: number): void {
+    const counter = this.#budgets.get(key);
+    if (counter === undefined) this.#budgets.set(key, { value: add });
+    else counter.value += add;
+    this.#builder.budget(key, add);
+  }
+
+  version(issuer: string, document: string): DocumentVersion | null {
+    return this.#versions.get(nameOf(issuer, document)) ?? null;
+  }
+
+  async accept(version: DocumentVersion, leaf: Uint8Array | null): Promise<Accepted> {
+    this.#alive();
+    const known = this.version(version.issuer, version.document);
+    if (known !== null && version.version <= known.version) {
+      return version.version === known.version && Buffer.compare(version.hash, known.hash) === 0 ? 'known' : 'stale';
+    }
+    if (leaf !== null) this.#builder.leaf(leaf);
+    this.#builder.document(version);
+    await this.commit();
+    return 'accepted';
   }
 
   leaf(leaf: Uint8Array): void {
@@ -213,7 +264,9 @@ class ThreadStore implements DurableStore {
   }
 
   async take(limit: number, pseudonym?: string): Promise<readonly OutboxRow[]> {
-    return (await this.#call({ op: 'take', limit, pseudonym })) as OutboxRow[];
+    const { rows, agreements } = (await this.#call({ op: 'take', limit, pseudonym })) as Taken;
+    if (this.#withdrawing.size === 0) return rows;
+    return rows.filter((_, index) => !this.#withdrawing.has(agreements[index]!));
   }
 
   async pubacked(ids: readonly number[]): Promise<void> {
@@ -233,12 +286,24 @@ class ThreadStore implements DurableStore {
     return (await this.#call({ op: 'resend', pseudonym })) as number;
   }
 
-  async withdraw(agreement: string): Promise<number> {
-    await this.commit();
-    this.#known.add(agreement);
-    const { dropped, head } = (await this.#call({ op: 'withdraw', agreement })) as { dropped: number; head: Head };
-    this.#head = head;
-    return dropped;
+  async withdraw(agreement: string, leaf?: Uint8Array): Promise<number> {
+    this.#alive();
+    // Answers come in the order of their questions: what was taken before the withdrawal took effect comes before its own.
+    this.#withdrawing.add(agreement);
+    try {
+      await this.commit().catch((error: unknown) => {
+        // What finds no room now is dropped when it does.
+        if (!isHeldBack(error)) throw error;
+      });
+      const answer = await this.#call({ op: 'withdraw', agreement, leaf: leaf ?? null });
+      const { dropped, head } = answer as { dropped: number; head: Head };
+      this.#head = head;
+      return dropped;
+    } finally {
+      // A stream that begins under it later asks the anchor anew.
+      this.#known.delete(agreement);
+      this.#withdrawing.delete(agreement);
+    }
   }
 
   async meter(): Promise<readonly MeterRow[]> {
@@ -318,7 +383,7 @@ class ThreadStore implements DurableStore {
         this.#queue.shift();
         for (const { resolve } of waiters) resolve();
         if (this.#queue.length <= MOST_WAITING_GROUPS) for (const go of this.#room.splice(0)) go();
-      } else if (fault.code === 'TG_STORE_FULL' || fault.code === 'TG_STORE_KEY') {
+      } else if (isHeldBack(fault)) {
         for (const waiting of this.#queue) for (const { reject } of waiting.waiters.splice(0)) reject(fault);
         await this.#pause();
       } else this.#end(fault);
@@ -345,7 +410,11 @@ class ThreadStore implements DurableStore {
     }
   }
 
-  #committed({ sessions }: Group): void {
+  #committed({ sessions, documents }: Group): void {
+    for (const version of documents) {
+      const name = nameOf(version.issuer, version.document);
+      if ((this.#versions.get(name)?.version ?? -1) < version.version) this.#versions.set(name, version);
+    }
     this.#state('transaction-begun');
     this.#state('rows-written');
     this.#state('transaction-committed');
@@ -439,5 +508,14 @@ class ThreadStore implements DurableStore {
     if (ours && faultAt?.state === state && faultAt.occurrence === count) process.kill(process.pid, 'SIGKILL');
   }
 }
+
+const NO_BUDGETS: readonly Budget[] = [];
+
+/** A group that cannot be written now, and is tried again. */
+function isHeldBack(error: unknown): boolean {
+  return error instanceof TollgateError && (error.code === 'TG_STORE_FULL' || error.code === 'TG_STORE_KEY');
+}
+
+const nameOf = (issuer: string, document: string) => `${issuer}\0${document}`;
 
 const keyOf = (stream: Uint8Array) => Buffer.from(stream.buffer, stream.byteOffset, stream.length).toString('latin1');

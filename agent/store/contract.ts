@@ -51,6 +51,34 @@ export interface RecordEntry {
   readonly meter: MeterDelta;
 }
 
+/**
+ * What a record takes from a budget of its agreement (ODRL `count`, a cap of bytes): the counter goes up in the
+ * transaction that commits the record. One array serves every record of a stream; nothing is kept of it.
+ */
+export interface Budget {
+  /** Names agreement, rule and period; the store knows no periods. */
+  readonly key: string;
+  readonly add: number;
+  /** The record is refused when the counter would exceed this. */
+  readonly limit: number;
+}
+
+/** `refused`: a budget has no room; nothing changed, the sequence number is still free. A promise: see `append`. */
+export type Appended = 'queued' | 'refused' | Promise<'queued'>;
+
+/** The newest accepted version of a document; lower ones are refused from then on, also after a restart. */
+export interface DocumentVersion {
+  readonly issuer: string;
+  /** Uid of the document, with its kind where uids of two kinds may meet. */
+  readonly document: string;
+  readonly version: number;
+  /** 32 bytes: SHA-256 of the document. */
+  readonly hash: Uint8Array;
+}
+
+/** `stale`: a higher version was accepted before, or another document under the same version. Nothing changed then. */
+export type Accepted = 'accepted' | 'known' | 'stale';
+
 export type RowKind = 'session' | 'record' | 'proof';
 /** queued → inflight → pubacked → acked (deleted). */
 export type RowState = 'queued' | 'inflight' | 'pubacked';
@@ -134,8 +162,12 @@ export type ProtocolState =
 export interface Store {
   /** Begins a stream; its session message is queued with it. Durable with the next commit. */
   begin(entry: StreamEntry): void;
-  /** Adds a record to the open group. Returns a promise only when too much is waiting: await it before the next. */
-  append(entry: RecordEntry): void | Promise<void>;
+  /**
+   * Adds a record to the open group. Returns a promise only when too much is waiting: await it before the next.
+   *
+   * @param budgets all of them have room for the record, or it is refused and none goes up
+   */
+  append(entry: RecordEntry, budgets?: readonly Budget[]): Appended;
   /** Adds a leaf that is no record (boot, decision, gap, time jump, ack …). */
   leaf(leaf: Uint8Array): void;
   /** Commits the open group now; resolves when it is durable. */
@@ -220,14 +252,33 @@ export interface RecordInfo {
 
 /** The store on disk: what the agent adds to the contract between its parts. */
 export interface DurableStore extends Store {
+  /**
+   * Whether a record with these budgets would be queued now. To be asked before sealing: a refused record was sealed in
+   * vain. It stays true until the next `append`.
+   */
+  admits(budgets: readonly Budget[]): boolean;
+  /** What a counter stands at, with what waits for its commit; 0 for one that never was. */
+  budget(key: string): number;
+  /** A period is over: its counter goes with the next commit. */
+  forgetBudget(key: string): void;
+  /** The newest version that was accepted of a document, or null. */
+  version(issuer: string, document: string): DocumentVersion | null;
+  /**
+   * Accepts a document, with its leaf, in one forced commit; the same one again is `known` and changes nothing. A full
+   * disk rejects, and the version before stays.
+   */
+  accept(version: DocumentVersion, leaf: Uint8Array | null): Promise<Accepted>;
   stats(): Promise<DurableStats>;
   /** Queues the sessions of streams with records on the way once more: a new connection may find a broker without them. */
   resendSessions(pseudonym?: string): Promise<number>;
   /**
-   * An agreement is withdrawn: forgets its spool key and drops its rows, with a gap leaf a stream; commits. The caller
+   * An agreement is withdrawn: forgets its spool key and drops its rows, with `leaf` and a gap leaf a stream in one forced
+   * commit. From the call on no row of it is handed out; streams that were begun under it never send again. The caller
    * then destroys the sealed key. Returns the number of records dropped.
+   *
+   * @throws {TollgateError} TG_STORE_FULL: the rows are gone from this process, and from the disk when the store is asked again
    */
-  withdraw(agreement: string): Promise<number>;
+  withdraw(agreement: string, leaf?: Uint8Array): Promise<number>;
   meter(): Promise<readonly MeterRow[]>;
   recordsAbout(query: RecordQuery): Promise<readonly RecordInfo[]>;
   /** DID of the recipient of a stream; null where the unit never had that stream. */

@@ -1,4 +1,4 @@
-import type { MeterDelta, RecordEntry, StreamEntry } from './contract.ts';
+import type { DocumentVersion, MeterDelta, RecordEntry, StreamEntry } from './contract.ts';
 
 /**
  * A group: what one transaction commits. Entries lie one after the other in one buffer that is handed to the worker
@@ -31,6 +31,13 @@ export interface MeterSum {
   readonly fields: Record<string, number>;
 }
 
+/** What a group does to one counter: starts it anew where its period was over, then adds. */
+export interface BudgetSum {
+  readonly key: string;
+  reset: boolean;
+  add: number;
+}
+
 export interface Group {
   /** Transferred; comes back with the answer. */
   bytes: ArrayBuffer;
@@ -42,6 +49,8 @@ export interface Group {
   /** Agreements whose streams begin here: their spool keys must be there. */
   readonly agreements: readonly string[];
   readonly sessions: number;
+  readonly budgets: readonly BudgetSum[];
+  readonly documents: readonly DocumentVersion[];
 }
 
 export interface GroupVisitor {
@@ -64,6 +73,8 @@ export class GroupBuilder {
   #fields: [number, string][] = [];
   #agreements = new Set<string>();
   #sessions = 0;
+  #budgets = new Map<string, BudgetSum>();
+  #documents: DocumentVersion[] = [];
 
   stream(ref: number, entry: StreamEntry): void {
     const { session, ...info } = entry;
@@ -88,6 +99,31 @@ export class GroupBuilder {
     this.#fields.push([ref, name]);
   }
 
+  budget(key: string, add: number): void {
+    this.#budget(key).add += add;
+  }
+
+  forgetBudget(key: string): void {
+    const sum = this.#budget(key);
+    sum.reset = true;
+    sum.add = 0;
+    this.entries++;
+  }
+
+  #budget(key: string): BudgetSum {
+    let sum = this.#budgets.get(key);
+    if (sum === undefined) {
+      sum = { key, reset: false, add: 0 };
+      this.#budgets.set(key, sum);
+    }
+    return sum;
+  }
+
+  document(version: DocumentVersion): void {
+    this.#documents.push(version);
+    this.entries++;
+  }
+
   /** What was collected; the builder is empty afterwards and goes on in `spare` where there is one. */
   take(spare?: ArrayBuffer): Group {
     const group: Group = {
@@ -98,12 +134,16 @@ export class GroupBuilder {
       fields: this.#fields,
       agreements: [...this.#agreements],
       sessions: this.#sessions,
+      budgets: [...this.#budgets.values()],
+      documents: this.#documents,
     };
     this.#use(spare ?? new ArrayBuffer(FIRST_BYTES));
     this.records = this.entries = this.length = this.#sessions = 0;
     this.#meter = new Map();
     this.#fields = [];
     this.#agreements = new Set();
+    this.#budgets = new Map();
+    this.#documents = [];
     return group;
   }
 

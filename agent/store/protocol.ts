@@ -1,5 +1,5 @@
 import type { ErrorCode } from '#contracts';
-import type { Ack, ProofMaterial, RecordQuery } from './contract.ts';
+import type { Ack, DocumentVersion, OutboxRow, ProofMaterial, RecordQuery } from './contract.ts';
 import type { Group } from './group.ts';
 import type { WriterSettings } from './writer.ts';
 
@@ -16,12 +16,27 @@ export type Request =
   | { readonly op: 'ack'; readonly ack: Ack }
   | { readonly op: 'requeue'; readonly olderThanMs: number }
   | { readonly op: 'resend'; readonly pseudonym: string | undefined }
-  | { readonly op: 'withdraw'; readonly agreement: string }
+  | { readonly op: 'withdraw'; readonly agreement: string; readonly leaf: Uint8Array | null }
   | { readonly op: 'stats' }
   | { readonly op: 'meter' }
   | { readonly op: 'records'; readonly query: RecordQuery }
   | { readonly op: 'recipient'; readonly stream: Uint8Array }
   | { readonly op: 'close' };
+
+/** What the agent's thread must know at once; the answer to `open`. */
+export interface Opened {
+  /** Agreements whose spool keys are needed. */
+  readonly agreements: readonly string[];
+  readonly budgets: readonly (readonly [key: string, value: number])[];
+  readonly documents: readonly DocumentVersion[];
+}
+
+/** The answer to `take`. */
+export interface Taken {
+  readonly rows: readonly OutboxRow[];
+  /** Of each row: a withdrawal may have come meanwhile. */
+  readonly agreements: readonly string[];
+}
 
 export interface Message {
   readonly id: number;

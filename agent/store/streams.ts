@@ -13,7 +13,7 @@ export interface StreamState {
   readonly priority: number;
   readonly topic: string;
   /** First bytes of a hash of the spool key that its rows are wrapped under; null where there was none. */
-  readonly keyCheck: Uint8Array | null;
+  keyCheck: Uint8Array | null;
   nextSeq: number;
   chain: Uint8Array | null;
   firstLeaf: number;
@@ -56,6 +56,7 @@ export class Streams {
   readonly #insertProgress;
   readonly #insertSession;
   readonly #end;
+  readonly #withdraw;
   readonly #update;
 
   constructor(db: Connection) {
@@ -77,6 +78,7 @@ export class Streams {
     );
     this.#insertSession = db.prepare('INSERT INTO session VALUES (?, ?)');
     this.#end = db.prepare('UPDATE stream SET ended = 1 WHERE id = ?');
+    this.#withdraw = db.prepare('UPDATE stream SET ended = 1, key_check = NULL WHERE agreement = ?');
     this.#update = db.prepare(
       `UPDATE progress SET next_seq = ?, chain = ?, first_leaf = ?, last_leaf = ?, published_seq = ?, proven_seq = ?,
        acked = ?, evicted = ? WHERE stream = ?`,
@@ -157,6 +159,16 @@ export class Streams {
     this.#end.run(state.id);
     state.ended = true;
     this.#touched.add(state);
+  }
+
+  /** Within a transaction: no key fits the streams of this agreement any more, not even the one they had. */
+  withdraw(agreement: string): void {
+    this.#withdraw.run(agreement);
+    for (const state of this.#byId.values()) {
+      if (state.agreement !== agreement) continue;
+      Object.assign(state, { ended: true, keyCheck: null, dropped: true });
+      this.#touched.add(state);
+    }
   }
 
   touch(state: StreamState): void {

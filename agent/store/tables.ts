@@ -2,7 +2,7 @@
  * What is in the file. `leaf`, `node`, `checkpoint` are the ledger (`ledger/` reads them too). Rows that change often
  * are short and apart from those that do not, and all grow at their right edge: a commit touches few pages.
  */
-export const SCHEMA_VERSION = 1;
+export const SCHEMA_VERSION = 2;
 
 /**
  * Bytes of a page. A commit writes whole pages, and a second of ten campaigns touches about twenty of them for 3 KB
@@ -42,6 +42,12 @@ CREATE TABLE evicted (
   PRIMARY KEY (stream, seq)) WITHOUT ROWID;
 CREATE INDEX evicted_by_proof ON evicted (proof) WHERE proof IS NOT NULL;
 CREATE TABLE ack (stream INTEGER PRIMARY KEY, upto INTEGER NOT NULL, state INTEGER NOT NULL, signed BLOB NOT NULL);
+
+-- Counters of budgets; what a period is, their key says.
+CREATE TABLE budget (key TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;
+CREATE TABLE document (
+  issuer TEXT NOT NULL, document TEXT NOT NULL, version INTEGER NOT NULL, hash BLOB NOT NULL, PRIMARY KEY (issuer, document)
+) WITHOUT ROWID;
 
 CREATE TABLE name (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE);
 CREATE TABLE stream_field (stream INTEGER NOT NULL, field INTEGER NOT NULL, PRIMARY KEY (stream, field)) WITHOUT ROWID;

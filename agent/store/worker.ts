@@ -43,7 +43,7 @@ function serve(request: Exclude<Request, { op: 'pubacked' | 'ack' }>): unknown {
   if (request.op === 'open') {
     writer = new Writer(request.settings);
     gatherMs = request.gatherMs;
-    return writer.agreements();
+    return writer.opened();
   }
   if (writer === null) throw new TollgateError('TG_STORE_CLOSED', 'the store is not open');
   switch (request.op) {
@@ -66,7 +66,7 @@ function serve(request: Exclude<Request, { op: 'pubacked' | 'ack' }>): unknown {
     case 'resend':
       return writer.resend(request.pseudonym);
     case 'withdraw':
-      return { dropped: writer.withdraw(request.agreement), head: writer.head() };
+      return { dropped: writer.withdraw(request.agreement, request.leaf), head: writer.head() };
     case 'stats':
       return writer.stats();
     case 'meter':

@@ -3,12 +3,21 @@ import { type ErrorCode, TollgateError } from '#contracts';
 import { readLeaf } from '#ledger';
 import { gapLeaf } from '#wire/leaf';
 import { MOST_EVICTED } from '#wire/proof';
-import type { Ack, DurableStats, OutboxRow, ProofMaterial, ProtocolState, RowKind } from './contract.ts';
+import type {
+  Ack,
+  DocumentVersion,
+  DurableStats,
+  OutboxRow,
+  ProofMaterial,
+  ProtocolState,
+  RowKind,
+} from './contract.ts';
 import { type Connection, connectWriter, lock, translate, type WriterOptions } from './database.ts';
 import { type Group, readGroup, type StreamInfo } from './group.ts';
 import { LedgerTable } from './ledger-table.ts';
 import { MeterTable, Names } from './meter-table.ts';
 import { Outbox, type Removed } from './outbox.ts';
+import type { Opened, Taken } from './protocol.ts';
 import { SESSION_SEQ, type SpoolKey, spoolKey, unwrap, wrap } from './spool.ts';
 import { type StreamState, Streams } from './streams.ts';
 import { KIND_PROOF, KIND_RECORD, KIND_SESSION } from './tables.ts';
@@ -29,6 +38,8 @@ export interface WriterSettings extends WriterOptions {
 const ROW_KINDS: readonly RowKind[] = ['session', 'record', 'proof'];
 /** Records that one gap leaf names. */
 const MOST_IN_LEAF = 1_000;
+
+type Version = [issuer: string, document: string, version: number, hash: Uint8Array];
 
 /** What is asked of a proof: its seq, its leaf. */
 type Newest = [seq: number, leaf: number];
@@ -82,10 +93,12 @@ export class Writer {
     }
   }
 
-  /** Agreements whose spool keys are needed for what waits. */
-  agreements(): string[] {
+  opened(): Opened {
     const open = [...this.#streams.all()].filter(({ outstanding, sessionId }) => outstanding > 0 || sessionId > 0);
-    return [...new Set(open.map(({ agreement }) => agreement))];
+    const budgets = this.#db.prepare('SELECT key, value FROM budget').raw().all() as [string, number][];
+    const versions = this.#db.prepare('SELECT issuer, document, version, hash FROM document').raw().all() as Version[];
+    const documents = versions.map(([issuer, document, version, hash]) => ({ issuer, document, version, hash }));
+    return { agreements: [...new Set(open.map(({ agreement }) => agreement))], budgets, documents };
   }
 
   /** The key of an agreement, null where the anchor has none any more: its rows are then dropped, never sent. */
@@ -109,6 +122,11 @@ export class Writer {
       for (const [ref, name] of group.fields) {
         this.#statements.addField.run(this.#streams.byRef(ref).id, this.#names.id(name));
       }
+      for (const { key, reset, add } of group.budgets) {
+        if (reset) this.#statements.forgetBudget.run(key);
+        if (add > 0) this.#statements.budget.run(key, add);
+      }
+      for (const version of group.documents) this.#accept(version);
       this.#dropLost();
       this.#gaps(this.#outbox.evict(this.#settings.maxBytes));
       this.#streams.write();
@@ -116,6 +134,10 @@ export class Writer {
     });
     this.#fault('transaction-committed');
     this.#commits++;
+  }
+
+  #accept({ issuer, document, version, hash }: DocumentVersion): void {
+    this.#statements.document.run(issuer, document, version, hash);
   }
 
   checkpoint(size: number, note: string): void {
@@ -183,8 +205,9 @@ export class Writer {
     this.#fault('proof-stored');
   }
 
-  take(limit: number, pseudonym: string | undefined): OutboxRow[] {
+  take(limit: number, pseudonym: string | undefined): Taken {
     const rows: OutboxRow[] = [];
+    const agreements: string[] = [];
     for (const { id, kind, stream, seq } of this.#outbox.take(limit, pseudonym)) {
       const wrapped = this.#outbox.payload(id);
       const payload =
@@ -197,8 +220,9 @@ export class Writer {
       const { pseudonym: name, priority, stream: bytes } = stream;
       const retain = kind === KIND_SESSION;
       rows.push({ id, kind: ROW_KINDS[kind]!, pseudonym: name, stream: bytes, seq, priority, topic, retain, payload });
+      agreements.push(stream.agreement);
     }
-    return rows;
+    return { rows, agreements };
   }
 
   /** PUBACKs and acknowledgements that came in a short while, in one transaction: each costs flash a sync. */
@@ -262,10 +286,12 @@ export class Writer {
     return true;
   }
 
-  withdraw(agreement: string): number {
+  withdraw(agreement: string, leaf: Uint8Array | null): number {
     const before = this.#evicted;
     this.key(agreement, null);
     this.#transaction(() => {
+      this.#streams.withdraw(agreement);
+      if (leaf !== null) this.#leaf(leaf);
       this.#dropLost();
       this.#streams.write();
     });
@@ -492,6 +518,14 @@ function prepare(db: Connection) {
     told: db.prepare('UPDATE evicted SET told = 1 WHERE proof = ?'),
     ackedUpto: pluck('SELECT upto FROM ack WHERE stream = ?'),
     keepAck: db.prepare('INSERT OR REPLACE INTO ack VALUES (?, ?, ?, ?)'),
+    budget: db.prepare(
+      'INSERT INTO budget VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = value + excluded.value',
+    ),
+    forgetBudget: db.prepare('DELETE FROM budget WHERE key = ?'),
+    document: db.prepare(
+      `INSERT INTO document VALUES (?, ?, ?, ?) ON CONFLICT (issuer, document)
+       DO UPDATE SET version = excluded.version, hash = excluded.hash WHERE excluded.version > version`,
+    ),
     session: pluck('SELECT message FROM session WHERE stream = ?'),
     totals: raw('SELECT sum(acked), sum(evicted) FROM progress'),
   };

@@ -109,7 +109,7 @@ async function throughput(folder: string, records: number, payload: Uint8Array) 
   const begun = performance.now();
   for (const entry of entries) {
     const wait = store.append(entry);
-    if (wait !== undefined) await wait;
+    if (typeof wait !== 'string') await wait;
   }
   await store.commit();
   const seconds = (performance.now() - begun) / 1000;

@@ -1,5 +1,6 @@
 import type {
   Ack,
+  Appended,
   OutboxRow,
   ProofMaterial,
   RecordEntry,
@@ -33,9 +34,10 @@ export class MemoryStore implements Store {
     this.#add({ kind: 'session', seq: -1, topic: `${entry.topic}/s`, retain: true, payload: entry.session }, entry);
   }
 
-  append(entry: RecordEntry): void {
+  append(entry: RecordEntry): Appended {
     const stream = this.#streams.get(hex(entry.stream))!;
     this.#add({ kind: 'record', seq: entry.seq, topic: stream.topic, retain: false, payload: entry.payload }, stream);
+    return 'queued';
   }
 
   leaf(): void {}

@@ -3,7 +3,7 @@ import { closeSync, openSync, readFileSync, statSync, writeSync } from 'node:fs'
 import { fileURLToPath } from 'node:url';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { readLeaf, sha256Tree, verifyInclusion } from '#ledger';
-import type { DurableStore } from '../../agent/store/contract.ts';
+import type { Appended, DurableStore } from '../../agent/store/contract.ts';
 import { readStore } from '../../agent/store/index.ts';
 import { readLedger } from '../../agent/store/read-ledger.ts';
 import { AGREEMENT, bootLeaf, checkpoint, fixedKey, folder, labels, open, TestStream } from './store-parts.ts';
@@ -107,7 +107,7 @@ describe('a committed record', () => {
     const store = await opened({ groupCommitRecords: 10 });
     const stream = new TestStream('s');
     store.begin(stream.entry);
-    const answers: (void | Promise<void>)[] = [];
+    const answers: Appended[] = [];
     for (let i = 0; i < 100; i++) answers.push(store.append(stream.record()));
     expect(answers.some((answer) => answer instanceof Promise)).toBe(true);
     await Promise.all(answers);

@@ -36,7 +36,7 @@ export async function examine(folder: string, files: ReadonlyMap<string, Buffer>
     const faults = [...promisesKept(writer.db, promised), ...agrees(writer.db), ...treeStands(writer)];
     writer.key(AGREEMENT, await fixedKey(AGREEMENT));
     const queued = writer.queued;
-    if (writer.take(100_000, undefined).length !== queued) faults.push('a queued row does not open');
+    if (writer.take(100_000, undefined).rows.length !== queued) faults.push('a queued row does not open');
     writer.commit(nextGroup());
     return faults;
   } catch (error) {
