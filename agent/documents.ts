@@ -1,7 +1,16 @@
 import { createHash } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { type Place, type SignalInfo, TollgateError } from '#contracts';
-import { type Database, type Finding, loadDatabase, loadMapping, type MappingEntry, signalCatalogue } from '#dbc';
+import {
+  type Database,
+  type Encoding,
+  type Finding,
+  loadDatabase,
+  loadMapping,
+  type MappingEntry,
+  signalCatalogue,
+} from '#dbc';
+import type { TransportOptions } from '#decoders';
 import { type Agreement, type Campaign, compilePlan, loadAgreement, loadCampaign, type Plan } from '#policies';
 import type { Config } from './config/load.ts';
 
@@ -11,11 +20,21 @@ export interface Channel {
   readonly database: Database;
   readonly mapping: readonly MappingEntry[];
   readonly findings: readonly Finding[];
+  /** What the channel carries beside frames. */
+  readonly transports?: TransportOptions;
+}
+
+/** A database with its names, as a configuration gives it. */
+export interface ChannelFiles extends TransportOptions {
+  readonly name: string;
+  readonly dbc: string;
+  readonly mapping?: string;
+  readonly encoding?: Encoding;
 }
 
 /** The files that say what may leave. */
 export interface DocumentFiles {
-  readonly channels: readonly { readonly name: string; readonly dbc: string; readonly mapping?: string }[];
+  readonly channels: readonly ChannelFiles[];
   readonly campaigns: readonly string[];
   readonly agreements: readonly string[];
   readonly lawPacks: readonly string[];
@@ -86,13 +105,13 @@ function refuseAmbiguous(campaigns: readonly Campaign[], ambiguous: ReadonlySet<
   }
 }
 
-async function loadChannel(files: { name: string; dbc: string; mapping?: string }): Promise<Channel> {
-  const { database, findings } = loadDatabase(await bytesOf(files.dbc), { file: files.dbc });
-  const mapping =
-    files.mapping === undefined
-      ? []
-      : loadMapping((await bytesOf(files.mapping)).toString('utf8'), { file: files.mapping });
-  return { name: files.name, database, mapping, findings };
+async function loadChannel({ name, dbc, mapping, encoding, isotp, j1939 }: ChannelFiles): Promise<Channel> {
+  const options = { file: dbc, ...(encoding === undefined ? {} : { encoding }) };
+  const { database, findings } = loadDatabase(await bytesOf(dbc), options);
+  const entries =
+    mapping === undefined ? [] : loadMapping((await bytesOf(mapping)).toString('utf8'), { file: mapping });
+  const transports = { ...(isotp === undefined ? {} : { isotp }), ...(j1939 === undefined ? {} : { j1939 }) };
+  return { name, database, mapping: entries, findings, transports };
 }
 
 /** Until agreements come as credentials, a unit trusts the bytes whose SHA-256 its owner listed. */

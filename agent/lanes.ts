@@ -1,5 +1,5 @@
 import type { SignalInfo } from '#contracts';
-import { createDecoder, type Decoder } from '#decoders';
+import { type BusDecoder, createBusDecoder } from '#decoders';
 import type { Plan } from '#policies';
 import type { Channel } from './documents.ts';
 import { type Route, routeTable } from './routes.ts';
@@ -13,30 +13,47 @@ export interface ContextCell {
 
 /** What the plan makes of one source: its decoder, and for each message the context and the routes of its rows. */
 export interface Lane {
-  readonly decoder: Decoder;
+  /** The signals with a decode right. */
+  readonly signals: readonly SignalInfo[];
+  readonly decoder: BusDecoder;
   readonly context: readonly (readonly ContextCell[])[];
   readonly routes: readonly (readonly Route[])[];
 }
 
-/** One lane a channel, holding the signals with a decode right and no others. */
-export function lanesOf(plan: Plan, channels: readonly Channel[]): Lane[] {
-  const contextSignals = plan.rights.filter(({ right }) => right === 'context').map(({ signal }) => signal);
-  return channels.map(({ database }, channel) => {
+/** Signals with the right `context`, in the order in which the gate numbers them. */
+export function contextSignalsOf(plan: Plan): SignalInfo[] {
+  return plan.rights.filter(({ right }) => right === 'context').map(({ signal }) => signal);
+}
+
+/**
+ * One lane a channel, holding the signals with a decode right and no others.
+ *
+ * @param before lanes of the plan before: a decoder of the same signals is used on
+ */
+export function lanesOf(plan: Plan, channels: readonly Channel[], before: readonly Lane[] = []): Lane[] {
+  const contextSignals = contextSignalsOf(plan);
+  return channels.map(({ database, transports }, channel) => {
     const signals = [...new Set(plan.rights.map(({ signal }) => signal))].filter((one) => one.channel === channel);
-    const decoder = createDecoder({ channel, database, signals });
+    const old = before[channel];
+    const same = old?.signals.length === signals.length && signals.every((signal) => old.signals.includes(signal));
+    const decoder =
+      old !== undefined && same ? old.decoder : createBusDecoder({ channel, database, signals, ...transports });
     const context = decoder.layout.messages.map((message) =>
       message.signals.flatMap(({ signal, cell }) => {
         const index = contextSignals.findIndex(({ dbcName }) => dbcName === signal.dbcName);
         return index < 0 ? [] : [{ index, cell, signal }];
       }),
     );
-    return { decoder, context, routes: routeTable(decoder.layout, plan.streams) };
+    return { signals, decoder, context, routes: routeTable(decoder.layout, plan.streams) };
   });
 }
 
-/** Id words with a decode right, for the sources' filters. */
-export function idsOf(lane: Lane): number[] {
-  return lane.decoder.layout.messages.map(({ id }) => id);
+/**
+ * Id words with a decode right and those of the frames that carry such messages, for the sources' filters; null where any
+ * frame may be of a parameter group that is decoded.
+ */
+export function idsOf(lane: Lane): readonly number[] | null {
+  return lane.decoder.ids;
 }
 
 const BITS_PER_WORD = 32;

@@ -4,6 +4,7 @@ import type { OperationPlan, PlannedSignal, StreamPlan } from '#policies';
 import { createOperation } from '#privacy';
 import type { SchemaColumn, SchemaGroup } from '#wire';
 import { RowBuffer } from './rows.ts';
+import { throttled } from './throttle.ts';
 
 /**
  * One operation of one stream on one message: which cells of a decoded row it takes and where its rows go.
@@ -16,8 +17,9 @@ export interface Route {
   readonly signals: Int32Array;
   readonly values: Float64Array;
   readonly admitted: Uint8Array;
-  readonly operation: Operation;
-  readonly out: RowBuffer;
+  /** Handed on to the route of the next plan where the stream goes on: open windows are not cut. */
+  operation: Operation;
+  out: RowBuffer;
   readonly group: RouteGroup;
 }
 
@@ -29,6 +31,12 @@ export interface RouteGroup {
   readonly lowOf: readonly number[];
   /** The signal names, each with one column that counts its samples. */
   readonly fields: readonly { readonly name: string; readonly column: number }[];
+}
+
+/** A route of the next plan takes over what is open of the one so far. */
+export function adopt(route: Route, from: Route): void {
+  route.operation = from.operation;
+  route.out = from.out;
 }
 
 /** Routes of one message, in the order of the plan's streams. */
@@ -70,9 +78,10 @@ function groupKey(plan: OperationPlan): string {
 }
 
 function route(stream: number, plan: OperationPlan, members: readonly Member[]): Route {
-  const operation = createOperation(
-    plan,
-    members.map(({ planned }) => ({ info: planned.signal, operation: planned.operation })),
+  const inputs = members.map(({ planned }) => ({ info: planned.signal, operation: planned.operation }));
+  const operation = throttled(
+    createOperation(plan, inputs),
+    inputs.map(({ info }) => info),
   );
   return {
     stream,

@@ -1,6 +1,7 @@
-import { type SignalInfo, TollgateError } from '#contracts';
+import { nearest, type Place, type SignalInfo, TollgateError } from '#contracts';
 import type { MappingEntry } from './mapping.ts';
 import type { Database, Message, Signal } from './model.ts';
+import { matchUnits } from './units.ts';
 
 /** A database on a channel, with the names that a mapping gives. */
 export interface CatalogueChannel {
@@ -20,11 +21,13 @@ export interface SignalCatalogue {
 const EFF_FLAG = 0x8000_0000;
 /** Integers of more bits need two cells: a double holds 53. */
 const ONE_CELL_BITS = 53;
+const NS_PER_MS = 1e6;
 
 /**
  * The signals of all channels under their names.
  *
- * @throws {TollgateError} TG_MAPPING_SIGNAL where a mapping names what is not there, or one path or signal twice
+ * @throws {TollgateError} TG_MAPPING_SIGNAL where a mapping names what is not there, or one path or signal twice; with the
+ *   place of the entry TG_MAPPING_TRANSFORM and TG_MAPPING_UNIT where it asks for what the signal does not allow
  */
 export function signalCatalogue(channels: readonly CatalogueChannel[]): SignalCatalogue {
   const shared = sharedNames(channels);
@@ -43,13 +46,14 @@ export function signalCatalogue(channels: readonly CatalogueChannel[]): SignalCa
         const entry = mapped.get(short);
         mapped.delete(short);
         const info = signalInfo(channel, message, signal, shared.has(short) ? long : short, entry);
-        if (entry !== undefined && byName.has(entry.path)) throw mappingError(`${entry.path} is given to two signals`);
+        if (entry !== undefined && byName.has(entry.path))
+          throw mappingError(`${entry.path} is given to two signals`, entry.place);
         signals.push(info);
         for (const alias of [info.name, info.dbcName, long]) byName.set(alias, info);
       }
     }
-    const [missing] = mapped.keys();
-    if (missing !== undefined) throw mappingError(`${database.file} has no signal ${missing.slice('dbc:'.length)}`);
+    const [missing] = mapped;
+    if (missing !== undefined) throw missingSignal(database, missing[0], missing[1]);
   }
   return { signals, byName, ambiguous: shared };
 }
@@ -70,14 +74,23 @@ function entriesBySignal(channel: string, mapping: readonly MappingEntry[]): Map
   for (const entry of mapping) {
     const short = entry.signal.startsWith(long) ? `dbc:${entry.signal.slice(long.length)}` : entry.signal;
     const before = entries.get(short);
-    if (before !== undefined) throw mappingError(`${short} is given two paths: ${before.path} and ${entry.path}`);
+    if (before !== undefined) {
+      throw mappingError(`${short} is given two paths: ${before.path} and ${entry.path}`, entry.place);
+    }
     entries.set(short, entry);
   }
   return entries;
 }
 
-function mappingError(message: string): TollgateError {
-  return new TollgateError('TG_MAPPING_SIGNAL', message);
+function mappingError(message: string, place?: Place, remedy?: string): TollgateError {
+  return new TollgateError('TG_MAPPING_SIGNAL', message, { ...(place === undefined ? {} : { place }), remedy });
+}
+
+function missingSignal({ file, messages }: Database, short: string, { place }: MappingEntry): TollgateError {
+  const names = messages.flatMap(({ name, signals }) => signals.map((signal) => `dbc:${name}.${signal.name}`));
+  const near = nearest(short, names);
+  const remedy = near === undefined ? undefined : `Did you mean "${near}"? Nothing of the mapping was applied.`;
+  return mappingError(`${file} has no signal ${short.slice('dbc:'.length)}`, place, remedy);
 }
 
 /** Short names that more than one channel has: there only the long form tells which is meant. */
@@ -100,6 +113,7 @@ function signalInfo(
   dbcName: string,
   entry: MappingEntry | undefined,
 ): SignalInfo {
+  const type = signal.valueType !== 'integer' ? signal.valueType : signal.length > ONE_CELL_BITS ? 'wide' : 'int';
   return {
     name: entry?.path ?? dbcName,
     dbcName,
@@ -110,10 +124,68 @@ function signalInfo(
     unit: entry?.unit ?? signal.unit,
     f: signal.factor,
     o: signal.offset,
-    factor: entry?.factor ?? 1,
-    offset: entry?.offset ?? 0,
-    type: signal.valueType !== 'integer' ? signal.valueType : signal.length > ONE_CELL_BITS ? 'wide' : 'int',
+    factor: 1,
+    offset: 0,
+    type,
     signed: signal.signed,
     bits: signal.length,
+    ...(entry === undefined ? {} : mappedParts(entry, signal, type)),
   };
+}
+
+/** What an entry changes of a signal. */
+function mappedParts(entry: MappingEntry, signal: Signal, type: SignalInfo['type']): Partial<SignalInfo> {
+  const { minIntervalMs, deadband } = entry;
+  return {
+    ...(entry.values === undefined ? scaleOf(entry, signal) : valuesOf(entry, entry.values, signal, type)),
+    ...(minIntervalMs === undefined ? {} : { minIntervalNs: minIntervalMs * NS_PER_MS }),
+    ...(deadband === undefined ? {} : { deadband }),
+  };
+}
+
+/** A unit without factor, offset or transform converts; where the units are not known it only renames. */
+function scaleOf({ factor, offset, unit, isScaled, place }: MappingEntry, signal: Signal): Partial<SignalInfo> {
+  if (isScaled === true || unit === null || factor !== 1 || offset !== 0) return { factor, offset };
+  const match = matchUnits(signal.unit, unit);
+  if (match.kind === 'convertible') return { factor: match.factor, offset: match.offset };
+  if (match.kind !== 'different') return { factor, offset };
+  throw new TollgateError(
+    'TG_MAPPING_UNIT',
+    `${signal.name} has the unit "${signal.unit}", no factor leads to "${unit}"`,
+    {
+      ...(place === undefined ? {} : { place }),
+    },
+  );
+}
+
+/** Raw values in place of labels and physical values; the mapped value is the physical one. */
+function valuesOf(
+  { place }: MappingEntry,
+  pairs: NonNullable<MappingEntry['values']>,
+  signal: Signal,
+  type: SignalInfo['type'],
+): Partial<SignalInfo> {
+  const refuse = (text: string, remedy?: string) =>
+    new TollgateError('TG_MAPPING_TRANSFORM', `${signal.name} ${text}`, {
+      ...(place === undefined ? {} : { place }),
+      remedy,
+    });
+  if (type !== 'int')
+    throw refuse(`has more than ${ONE_CELL_BITS} bits or is a float: its values cannot be mapped one by one`);
+  const values = new Map<number, number>();
+  for (const { from, to } of pairs) {
+    const label = signal.labels.find(({ text }) => text === from);
+    const raw = label === undefined ? (Number(from) - signal.offset) / signal.factor : Number(label.value);
+    if (typeof from === 'string' && label === undefined) {
+      const near = nearest(
+        from,
+        signal.labels.map(({ text }) => text),
+      );
+      throw refuse(`has no label "${from}"`, near === undefined ? undefined : `Did you mean "${near}"?`);
+    }
+    if (!Number.isSafeInteger(raw)) throw refuse(`cannot have the value ${from}`);
+    if (values.has(raw)) throw refuse(`is given two values for "${from}"`);
+    values.set(raw, to);
+  }
+  return { f: 1, o: 0, factor: 1, offset: 0, values, signed: signal.signed || pairs.some(({ to }) => to < 0) };
 }

@@ -4,7 +4,8 @@ export { bytesNeeded } from './check.ts';
 export { type Difference, diffDatabases } from './diff.ts';
 export { lintDatabase } from './lint.ts';
 export { findingError, type LoadOptions, loadDatabase } from './load.ts';
-export { loadMapping, type MappingEntry } from './mapping.ts';
+export { loadMapping, type MappedValue, type MappingEntry } from './mapping.ts';
+export { mappingEntryText } from './mapping-text.ts';
 export type {
   AttributeDefinition,
   AttributeObject,
@@ -28,5 +29,6 @@ export { mappingOfOverlay } from './overlay/mapping.ts';
 export { LEAST_CONFIDENCE, type Proposal, proposalText, proposeMapping, SURE_CONFIDENCE } from './propose.ts';
 export type { Encoding } from './text.ts';
 export { databaseTypes } from './types.ts';
+export { matchUnits, type UnitMatch } from './units.ts';
 export { loadVss, missingPaths, type VssLeaf, type VssTree } from './vss.ts';
 export { writeDatabase } from './write.ts';

@@ -1,3 +1,4 @@
+import { mappingEntryText } from './mapping-text.ts';
 import type { Database, Message, Signal } from './model.ts';
 import { matchUnits } from './units.ts';
 import type { VssLeaf, VssTree } from './vss.ts';
@@ -250,19 +251,11 @@ export function proposalText(
   ];
   const lines = proposals.flatMap(({ confidence, comment, ...entry }) => [
     `# ${confidence.toFixed(2)}: ${oneLine(comment)}`,
-    `${confidence < sure ? '# ' : ''}- ${entryText(entry)}`,
+    `${confidence < sure ? '# ' : ''}- ${mappingEntryText(entry)}`,
   ]);
   return `${[...head, ...lines].join('\n')}\n`;
 }
 
 function oneLine(text: string): string {
   return text.replace(/[\p{Cc}\p{Zl}\p{Zp}]+/gu, ' ');
-}
-
-function entryText({ signal, path, factor, offset, unit }: Omit<Proposal, 'confidence' | 'comment'>): string {
-  const parts = [`signal: ${JSON.stringify(signal)}`, `path: ${path}`];
-  if (factor !== 1) parts.push(`factor: ${factor}`);
-  if (offset !== 0) parts.push(`offset: ${offset}`);
-  if (unit !== null) parts.push(`unit: ${/^[A-Za-z][A-Za-z0-9/^]*$/.test(unit) ? unit : JSON.stringify(unit)}`);
-  return `{ ${parts.join(', ')} }`;
 }

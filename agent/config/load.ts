@@ -2,17 +2,21 @@ import { globSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { dirname, resolve } from 'node:path';
 import { TollgateError } from '#contracts';
+import type { Encoding } from '#dbc';
+import type { TransportOptions } from '#decoders';
 import schema from './schema.json' with { type: 'json' };
 import { type JsonSchema, readYaml } from './validate.ts';
 
 /** One source as configured; its place in the list is its channel number. */
-export interface SourceConfig {
+export interface SourceConfig extends TransportOptions {
   readonly name: string;
   readonly type: 'candump' | 'simulator';
   readonly path?: string;
   readonly realtime: boolean;
   readonly dbc: string;
   readonly mapping?: string;
+  /** Of the database; detected without it. */
+  readonly encoding?: Encoding;
 }
 
 export interface UplinkConfig {

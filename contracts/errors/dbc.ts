@@ -63,8 +63,14 @@ export const DBC_ERRORS = {
     remedy: 'Each entry is { signal: "dbc:Message.Signal", path: Vehicle.Path, factor: 1, offset: 0, unit: km/h }.',
   },
   TG_MAPPING_TRANSFORM: {
-    cause: 'A transform of an overlay cannot be read, or is more than a factor and an offset.',
-    remedy: 'Write the entry as { signal, path, factor, offset } or leave it out; the other entries were read.',
+    cause:
+      'A transform of a mapping or an overlay cannot be read, is more than a factor and an offset or a list of whole numbers for values, or does not suit its signal.',
+    remedy:
+      'Write it as { math: "x * 2 + 1" } or { mapping: [{ from: LABEL, to: 1 }] }. Nothing of a mapping was applied; the other entries of an overlay were read.',
+  },
+  TG_MAPPING_UNIT: {
+    cause: 'A mapping gives a signal a unit of another quantity than that of the database.',
+    remedy: 'Correct the unit, or write the factor (and offset) that leads from the one to the other.',
   },
   TG_MAPPING_SIGNAL: {
     cause: 'A mapping names a signal that the database lacks, or a path twice.',

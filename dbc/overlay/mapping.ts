@@ -1,12 +1,12 @@
 import { nearest, TollgateError } from '#contracts';
-import type { MappingEntry } from '../mapping.ts';
+import type { MappedValue, MappingEntry } from '../mapping.ts';
 import type { Database } from '../model.ts';
 import type { OverlayEntry } from './load.ts';
 
 /**
- * The mapping that an overlay means for a database: what is a factor and an offset. The rest is refused, each with its reason:
- * label mappings and curves (a mapping has none), signals that the database lacks or has twice, and everything that writes to
- * the bus (a unit only reads the vehicle).
+ * The mapping that an overlay means for a database: factor and offset, values for labels, interval and change. The rest is
+ * refused, each with its reason: curves, texts in place of labels (records carry numbers), signals that the database lacks or
+ * has twice, and everything that writes to the bus (a unit only reads the vehicle).
  */
 export function mappingOfOverlay(
   entries: readonly OverlayEntry[],
@@ -26,7 +26,7 @@ export function mappingOfOverlay(
 }
 
 function entryOf(
-  { path, direction, signal, transform, conditions, pointer }: OverlayEntry,
+  { path, direction, signal, transform, conditions, intervalMs, onChange, pointer }: OverlayEntry,
   messages: ReadonlyMap<string, readonly string[]>,
 ): MappingEntry | TollgateError {
   const refuse = (code: 'TG_MAPPING_SIGNAL' | 'TG_MAPPING_TRANSFORM', text: string, remedy?: string) =>
@@ -47,16 +47,30 @@ function entryOf(
       `Write one of ${names} in a mapping.`,
     );
   }
-  const line =
-    transform.kind === 'none'
-      ? { factor: 1, offset: 0 }
-      : transform.kind === 'math'
-        ? transform.expression.linear
-        : null;
-  if (line === null) {
-    const what =
-      transform.kind === 'math' ? `"${transform.expression.text}" is no factor and offset` : 'maps labels to values';
-    return refuse('TG_MAPPING_TRANSFORM', `${what}, which a mapping cannot say`);
+  const common = {
+    signal: `dbc:${message}.${signal}`,
+    path,
+    unit: null,
+    ...(intervalMs > 0 ? { minIntervalMs: intervalMs } : {}),
+    ...(onChange ? { deadband: 0 } : {}),
+  };
+  if (transform.kind === 'none') return { ...common, factor: 1, offset: 0 };
+  if (transform.kind === 'math') {
+    const { linear, text } = transform.expression;
+    if (linear !== null) return { ...common, ...linear, isScaled: true };
+    return refuse('TG_MAPPING_TRANSFORM', `"${text}" is no factor and offset, which is all that a mapping can say`);
   }
-  return { signal: `dbc:${message}.${signal}`, path, ...line, unit: null };
+  const values: MappedValue[] = [];
+  for (const { from, to } of transform.pairs) {
+    const number = typeof to === 'boolean' ? Number(to) : to;
+    if (!Number.isSafeInteger(number)) {
+      return refuse(
+        'TG_MAPPING_TRANSFORM',
+        `"${to}" is not a whole number, true or false, which is all that records carry`,
+      );
+    }
+    values.push({ from: typeof from === 'boolean' ? Number(from) : from, to: number as number });
+  }
+  if (values.length === 0) return refuse('TG_MAPPING_TRANSFORM', 'maps no value');
+  return { ...common, factor: 1, offset: 0, isScaled: true, values };
 }

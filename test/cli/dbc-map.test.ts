@@ -70,6 +70,19 @@ describe('tollgate dbc map', () => {
     });
   });
 
+  it('writes the mapping that an overlay means, and names what it cannot say', async () => {
+    const leaf = (dbc2vss: object) => ({ type: 'sensor', datatype: 'float', dbc2vss });
+    const overlay = {
+      'Vehicle.Speed': leaf({ signal: 'VehicleSpeed', interval_ms: 100, transform: { math: 'x*3.6' } }),
+      'Vehicle.Gone': leaf({ signal: 'VehicleSped' }),
+    };
+    await writeFile(at('overlay.json'), JSON.stringify(overlay));
+    const { code, out, err } = await tollgate('dbc', 'map', at('car.dbc'), '--overlay', at('overlay.json'));
+    expect(code).toBe(1);
+    expect(out).toBe('- { signal: "dbc:Motion.VehicleSpeed", path: Vehicle.Speed, factor: 3.6, minInterval: 100ms }\n');
+    expect(err).toContain('TG_MAPPING_SIGNAL Vehicle.Gone: the database has no signal VehicleSped');
+  });
+
   it('says no where nothing fits, and what is wrong with its words and files', async () => {
     expect(await tollgate('dbc', 'map', at('bare.dbc'), '--vss', at('vss.json'))).toMatchObject({ code: 1 });
     const refused = async (code: string, ...argv: string[]) =>

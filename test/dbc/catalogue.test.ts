@@ -99,3 +99,58 @@ describe('the catalogue of two channels with the same database', () => {
     );
   });
 });
+
+describe('what a mapping changes of a signal', () => {
+  const { database: gears } = loadDatabase(
+    `${HEAD}BO_ 256 Box: 8 Gateway
+ SG_ Gear : 0|8@1+ (2,-10) [0|0] "" Dash
+ SG_ Speed : 8|16@1+ (0.25,0) [0|0] "m/s" Dash
+ SG_ Wide : 0|64@1+ (1,0) [0|0] "" Dash
+VAL_ 256 Gear 0 "Park" 1 "Reverse" 5 "Drive";
+`,
+    { file: 'box.dbc' },
+  );
+  const of = (signal: string, more: Partial<MappingEntry>) => {
+    const place = { file: 'm.yaml', line: 3, column: 3, pointer: '/2' };
+    const entry = { signal: `dbc:Box.${signal}`, path: 'Vehicle.X', factor: 1, offset: 0, unit: null, place, ...more };
+    return signalCatalogue([{ name: 'can0', database: gears, mapping: [entry] }]).byName.get('Vehicle.X')!;
+  };
+
+  it('is its unit, with the factor that leads there', () => {
+    expect(of('Speed', { unit: 'km/h' })).toMatchObject({ f: 0.25, factor: 3.6, offset: 0, unit: 'km/h' });
+    expect(of('Speed', { unit: 'km/h', isScaled: true })).toMatchObject({ factor: 1, unit: 'km/h' });
+    expect(of('Speed', { unit: 'furlong/fortnight' })).toMatchObject({ factor: 1, unit: 'furlong/fortnight' });
+  });
+
+  it('is its values, by label or by physical value', () => {
+    const { values, ...info } = of('Gear', {
+      values: [
+        { from: 'Park', to: 0 },
+        { from: 'Reverse', to: -1 },
+        { from: 0, to: 1 },
+      ],
+    });
+    expect([...values!]).toEqual([
+      [0, 0],
+      [1, -1],
+      [5, 1],
+    ]);
+    expect(info).toMatchObject({ f: 1, o: 0, factor: 1, offset: 0, signed: true });
+  });
+
+  it('is how often it is recorded', () => {
+    expect(of('Gear', { minIntervalMs: 100, deadband: 0 })).toMatchObject({ minIntervalNs: 1e8, deadband: 0 });
+  });
+
+  it.each([
+    ['a unit of another quantity', 'Speed', { unit: 'celsius' }, 'TG_MAPPING_UNIT'],
+    ['a label that is not there', 'Gear', { values: [{ from: 'Prak', to: 1 }] }, 'TG_MAPPING_TRANSFORM'],
+    ['a value that no raw value gives', 'Gear', { values: [{ from: 1, to: 1 }] }, 'TG_MAPPING_TRANSFORM'],
+    ['values of 64 bits', 'Wide', { values: [{ from: 1, to: 1 }] }, 'TG_MAPPING_TRANSFORM'],
+    ['a signal that is not there', 'Gaer', {}, 'TG_MAPPING_SIGNAL'],
+  ])('is refused with its place for %s', (_, signal, more, code) => {
+    expect(() => of(signal, more)).toThrow(
+      expect.objectContaining({ code, place: expect.objectContaining({ file: 'm.yaml', line: 3, pointer: '/2' }) }),
+    );
+  });
+});

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { loadOverlay, mappingOfOverlay, parseExpression } from '#dbc';
+import { loadMapping, loadOverlay, mappingEntryText, mappingOfOverlay, parseExpression } from '#dbc';
 import { load as loadDbc, WHOLE } from './texts.ts';
 
 const load = (content: unknown) => loadOverlay(JSON.stringify(content), { file: 'overlay.json' });
@@ -185,15 +185,50 @@ describe('the mapping that an overlay means', () => {
 
   it('finds the message of the signal and takes lines as factor and offset', () => {
     expect(of({ signal: 'Speed', transform: { math: '(x-1)*2' } })).toEqual({
-      mapping: [{ signal: 'dbc:Engine.Speed', path: 'Vehicle.Speed', factor: 2, offset: -2, unit: null }],
+      mapping: [
+        {
+          signal: 'dbc:Engine.Speed',
+          path: 'Vehicle.Speed',
+          factor: 2,
+          offset: -2,
+          unit: null,
+          isScaled: true,
+          minIntervalMs: 1000,
+        },
+      ],
       refused: [],
     });
+  });
+
+  it('takes numbers in place of labels, the interval and whether only changes count', () => {
+    const pairs = [
+      { from: 'On', to: true },
+      { from: 'Off', to: 0 },
+    ];
+    const { mapping, refused } = of({
+      signal: 'Speed',
+      interval_ms: 200,
+      on_change: true,
+      transform: { mapping: pairs },
+    });
+    expect(refused).toEqual([]);
+    expect(mapping).toEqual([
+      expect.objectContaining({
+        values: [
+          { from: 'On', to: 1 },
+          { from: 'Off', to: 0 },
+        ],
+        minIntervalMs: 200,
+        deadband: 0,
+      }),
+    ]);
+    expect(loadMapping(`- ${mappingEntryText(mapping[0]!)}`, { file: 'm.yaml' })[0]).toMatchObject(mapping[0]!);
   });
 
   it.each([
     ['a signal that the database lacks', { signal: 'Sped' }, 'TG_MAPPING_SIGNAL', 'Did you mean "Speed"?'],
     ['a curve', { signal: 'Speed', transform: { math: 'floor(x)' } }, 'TG_MAPPING_TRANSFORM', null],
-    ['labels', { signal: 'Speed', transform: { mapping: [] } }, 'TG_MAPPING_TRANSFORM', null],
+    ['texts', { signal: 'Speed', transform: { mapping: [{ from: 'P', to: 'PARK' }] } }, 'TG_MAPPING_TRANSFORM', null],
     ['a condition', { signal: 'Speed', multiplexer: [{ signal: 'Page', value: 1 }] }, 'TG_MAPPING_TRANSFORM', null],
   ])('refuses %s', (_, entry, code, remedy) => {
     const { mapping, refused } = of(entry);
