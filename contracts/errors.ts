@@ -1,4 +1,5 @@
 import { AGENT_ERRORS } from './errors/agent.ts';
+import { BRIDGE_ERRORS } from './errors/bridge.ts';
 import { CLI_ERRORS } from './errors/cli.ts';
 import { DBC_ERRORS } from './errors/dbc.ts';
 import { DECODER_ERRORS } from './errors/decoders.ts';
@@ -17,6 +18,7 @@ export interface ErrorEntry {
 /** Every code of the project, by room. `docs/errors.md` is generated from it. */
 export const ERRORS = {
   ...AGENT_ERRORS,
+  ...BRIDGE_ERRORS,
   ...CLI_ERRORS,
   ...DBC_ERRORS,
   ...DECODER_ERRORS,

@@ -1,0 +1,1 @@
+export function buildAddon(arch: string): string | null;
