@@ -116,6 +116,8 @@ export const CUT_MS = 50;
 const DRAIN_STEP_MS = 5;
 /** With a bandwidth cap, rows for this long are read ahead, ms: a row of higher priority waits no longer behind them. */
 const AHEAD_MS = 2_000;
+/** Rows that are read ahead before any size is known. */
+const FIRST_AHEAD = 4;
 /** What the bandwidth may save up, ms of it. */
 const BURST_MS = 1_000;
 /** Weight of the newest row in the mean size of rows. */
@@ -315,7 +317,7 @@ class OutboxUplink implements Uplink {
     this.#watch();
     const held = this.#heldTimes;
     const rows = await this.#options.store.take(room);
-    for (const row of rows) this.#meanBytes += (sizeOf(row) - this.#meanBytes) * MEAN_WEIGHT;
+    for (const row of rows) this.#weigh(row);
     // The uplink was held while the store answered: these rows may be gone from it by now, so it is asked again.
     if (held === this.#heldTimes && this.#mayLeave) for (const row of rows) this.#dispatch(row);
     else {
@@ -347,9 +349,15 @@ class OutboxUplink implements Uplink {
   /** Rows that are read from the store at most. */
   get #ahead(): number {
     const { window, bandwidth } = this.#options;
-    if (bandwidth === undefined || this.#meanBytes === 0) return window;
+    if (bandwidth === undefined) return window;
+    if (this.#meanBytes === 0) return Math.min(window, FIRST_AHEAD);
     const rows = Math.floor((bandwidth * AHEAD_MS) / 1_000 / this.#meanBytes);
     return Math.min(window, Math.max(1, rows));
+  }
+
+  #weigh(row: OutboxRow): void {
+    const size = sizeOf(row);
+    this.#meanBytes = this.#meanBytes === 0 ? size : this.#meanBytes + (size - this.#meanBytes) * MEAN_WEIGHT;
   }
 
   /** Gives back all that is not in flight. */
