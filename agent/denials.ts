@@ -5,10 +5,12 @@ import type { DecisionBody } from '#wire';
 export class DenialLog {
   readonly #plan: Plan;
   readonly #open = new Map<string, DecisionBody>();
-  readonly #total = new Map<string, number>();
+  readonly #total: Map<string, number>;
 
-  constructor(plan: Plan) {
+  /** @param total of the plans before */
+  constructor(plan: Plan, total: ReadonlyMap<string, number> = new Map()) {
     this.#plan = plan;
+    this.#total = new Map(total);
   }
 
   /** Samples since the start, by rule and constraint. */

@@ -12,6 +12,11 @@ export interface PipelineParts {
   readonly gate: Gate;
   readonly streams: readonly OutStream[];
   readonly clock: FrameClock;
+  /** Times and values of the context, as `Path` keeps them for the next plan. */
+  readonly heard: Float64Array;
+  /** Number of the ignition among the context signals; −1: none. */
+  readonly ignition: number;
+  readonly onIgnitionOff: (timeNs: number) => void;
   /** UTC offsets before and after, ms; null where unknown. */
   readonly onTimeJump: (beforeMs: number | null, afterMs: number | null) => void;
 }
@@ -22,11 +27,21 @@ export interface PipelineParts {
  */
 export class Pipeline {
   readonly counts: PathCounts = pathCounts();
-  readonly #parts: PipelineParts;
+  #parts: PipelineParts;
   #lastNs = 0;
 
   constructor(parts: PipelineParts) {
     this.#parts = parts;
+  }
+
+  /** Another plan, between two batches. */
+  swap(parts: PipelineParts): void {
+    this.#parts = parts;
+  }
+
+  /** Boottime of the newest row, ns. */
+  get lastNs(): number {
+    return this.#lastNs;
   }
 
   /** One batch of one source. The promise of a full store is the source's back-pressure. */
@@ -64,7 +79,7 @@ export class Pipeline {
   #walk(rows: Rows, { decoder, context, routes }: Lane): void {
     const { f64, u32, bytes } = rows;
     const { messages } = decoder.layout;
-    const { gate, streams, clock } = this.#parts;
+    const { gate, streams, clock, heard, ignition } = this.#parts;
     const utc = clock.utc();
     for (let at = 0; at < bytes; ) {
       const message = u32[at >>> 2]!;
@@ -76,8 +91,12 @@ export class Pipeline {
       gate.tick(timeNs, utc);
       for (const stream of streams) stream.due(timeNs);
       for (const { index, cell, signal } of context[message]!) {
-        if (isPresent(u32, presence, cell))
-          gate.context(index, timeNs, physical(signal, f64[first + cell]!, f64[first + cell + 1]!));
+        if (!isPresent(u32, presence, cell)) continue;
+        const value = physical(signal, f64[first + cell]!, f64[first + cell + 1]!);
+        if (index === ignition && value === 0 && heard[2 * index + 1]! > 0) this.#parts.onIgnitionOff(timeNs);
+        heard[2 * index] = timeNs;
+        heard[2 * index + 1] = value;
+        gate.context(index, timeNs, value);
       }
       for (const route of routes[message]!) this.#operate(route, gate, timeNs, f64, first, u32, presence);
       at += rowBytes;
@@ -94,6 +113,7 @@ export class Pipeline {
     presence: number,
   ): void {
     const { stream, cells, signals, values, admitted } = route;
+    if (this.#parts.streams[stream]!.over) return; //            withdrawn a moment ago
     let passed = 0;
     for (let i = 0; i < cells.length; i++) {
       const pass = isPresent(u32, presence, cells[i]!) && gate.admits(stream, signals[i]!);

@@ -81,6 +81,7 @@ export class OutStream {
   #endNs = Number.NEGATIVE_INFINITY;
   #denied = 0;
   #over = false;
+  #ended = false;
   /** Cells in the open record, counted by the buffers. */
   readonly #load = { cells: 0 };
 
@@ -91,9 +92,9 @@ export class OutStream {
     this.#context = context;
   }
 
-  /** Nothing of it is taken any more: its agreement was withdrawn. */
+  /** Nothing is taken for it any more: its agreement was withdrawn, or has ended. */
   get over(): boolean {
-    return this.#over;
+    return this.#over || this.#ended;
   }
 
   /** The agreement was withdrawn: what is open or waits to be sealed is forgotten, at once. */
@@ -104,9 +105,16 @@ export class OutStream {
     this.#load.cells = 0;
   }
 
+  /** Its consent has ended: what was taken until `timeNs` goes, nothing is taken from then on. */
+  end(timeNs: number): void {
+    if (this.over) return;
+    this.finish(timeNs);
+    this.#ended = true;
+  }
+
   /** Whether another plan leaves this stream as it is: the same documents, the same operations, the same columns. */
   goesOn(plan: StreamPlan, routes: readonly Route[]): boolean {
-    if (this.#over || identity(plan) !== identity(this.plan) || routes.length !== this.#routes.length) return false;
+    if (this.over || identity(plan) !== identity(this.plan) || routes.length !== this.#routes.length) return false;
     return routes.every(({ group }, i) => JSON.stringify(group) === JSON.stringify(this.#routes[i]!.group));
   }
 

@@ -4,21 +4,20 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type FrameBatch, type FrameFilter, type FrameSource, TollgateError } from '#contracts';
 import { nodeCrypto, parseVerifierKey, TYPE_ECDSA } from '#ledger';
-import { createGate, type Gate } from '#policies';
 import { ALG_EDDSA, ALG_ES256, bootLeaf, decisionLeaf, documentLeaf, type LeafTime, timeJumpLeaf } from '#wire';
 import { FrameClock, utcMs } from './clock.ts';
 import type { PathCounts } from './counts.ts';
-import { DenialLog } from './denials.ts';
 import type { Documents } from './documents.ts';
 import { Keeper } from './keeper.ts';
 import type { UnitKeys } from './keys.ts';
-import { idsOf, type Lane, lanesOf } from './lanes.ts';
-import { Pipeline } from './pipeline.ts';
+import { idsOf } from './lanes.ts';
+import { type Path, pathOf } from './path.ts';
+import { Pipeline, type PipelineParts } from './pipeline.ts';
 import { pseudonymIn } from './pseudonym.ts';
 import { spoolKeys } from './spool-keys.ts';
 import { openStore } from './store/client.ts';
 import type { DurableStats, DurableStore, ProtocolState } from './store/index.ts';
-import { OutStream } from './stream.ts';
+import type { StreamContext } from './stream.ts';
 
 /** How often records and windows are closed although no frame came, and the keeper looks, ms. */
 const TICK_MS = 200;
@@ -71,15 +70,17 @@ export class Unit {
   readonly failed: Promise<never>;
   /** Resolves when the first frame was decoded. */
   readonly firstFrame: Promise<void>;
+  /** The ignition went off, at a boottime in ns; called between two samples. */
+  onIgnitionOff: ((timeNs: number) => void) | null = null;
   readonly #firstFrame: () => void;
   readonly #fail: (error: unknown) => void;
-  readonly #lanes: readonly Lane[];
   readonly #clock: FrameClock;
-  readonly #gate: Gate;
-  readonly #streams: readonly OutStream[];
+  readonly #context: StreamContext;
+  readonly #keys: UnitKeys;
   readonly #pipeline: Pipeline;
   readonly #keeper: Keeper;
-  readonly #denials: DenialLog;
+  #documents: Documents;
+  #path: Path;
   readonly #live: boolean;
   readonly #sources: FrameSource[] = [];
   #timer: NodeJS.Timeout | undefined;
@@ -105,14 +106,13 @@ export class Unit {
     this.bootId = bootId;
     this.#live = live;
     this.#clock = new FrameClock(live);
-    this.#gate = createGate(plan);
-    this.#lanes = lanesOf(plan, documents.channels);
-    this.#denials = new DenialLog(plan);
+    this.#documents = documents;
+    this.#keys = keys;
     const key = parseVerifierKey(keys.verifierKey, nodeCrypto);
     const sign = (message: Uint8Array) => keys.anchor.sign(message);
     const keyId = new Uint8Array(4);
     new DataView(keyId.buffer).setUint32(0, key.keyId);
-    const context = {
+    this.#context = {
       store,
       clock: this.#clock,
       bootId,
@@ -124,18 +124,8 @@ export class Unit {
       recipientKey: (did: string) => hpkeKey(keys, did),
       onSealed: () => observe?.('sealed'),
     };
-    const routes = this.#lanes.flatMap((lane) => lane.routes.flat());
-    this.#streams = plan.streams.map((stream, index) => {
-      const own = routes.filter((route) => route.stream === index);
-      return new OutStream(stream, own, context);
-    });
-    this.#pipeline = new Pipeline({
-      lanes: this.#lanes,
-      gate: this.#gate,
-      streams: this.#streams,
-      clock: this.#clock,
-      onTimeJump: (before, after) => store.leaf(timeJumpLeaf(this.#now(), before, after)),
-    });
+    this.#path = pathOf(plan, documents.channels, this.#context, null).path;
+    this.#pipeline = new Pipeline(this.#parts());
     this.#keeper = new Keeper({
       store,
       clock: this.#clock,
@@ -179,7 +169,7 @@ export class Unit {
 
   /** Ids with a decode right, so that sources drop the rest early. */
   get filter(): FrameFilter {
-    return { ids: this.#lanes.map(idsOf) };
+    return { ids: this.#path.lanes.map(idsOf) };
   }
 
   /** Opens a source on a channel; resolves when it has delivered its last frame. */
@@ -203,6 +193,39 @@ export class Unit {
     this.store.leaf(make(this.#now()));
   }
 
+  /**
+   * Another set of documents comes into force between two batches. Streams that it leaves as they are go on without a
+   * cut; the others end with what was taken until now, and those of a new version begin anew.
+   *
+   * @throws {TollgateError} TG_RECIPIENT_UNKNOWN; then nothing has changed
+   */
+  async swap(documents: Documents): Promise<void> {
+    for (const { recipient } of documents.plan.streams) hpkeKey(this.#keys, recipient);
+    await this.#inTurn(async () => {
+      this.#denialLeaves();
+      const { path, ended } = pathOf(documents.plan, documents.channels, this.#context, this.#path);
+      for (const stream of ended) {
+        stream.end(this.#pipeline.lastNs);
+        await stream.flush();
+      }
+      const before = { documents: this.#documents, path: this.#path };
+      this.#documents = documents;
+      this.#path = path;
+      this.#pipeline.swap(this.#parts());
+      this.#tell(before);
+    });
+  }
+
+  /** From the next sample on nothing is taken for these agreements, and what was taken and is not committed is forgotten. */
+  withdraw(agreements: readonly string[]): void {
+    for (const stream of this.#path.streams) if (agreements.includes(stream.plan.agreement)) stream.withdraw();
+  }
+
+  /** These agreements are over: what was taken goes, nothing more is taken. */
+  end(agreements: readonly string[], timeNs: number): void {
+    for (const stream of this.#path.streams) if (agreements.includes(stream.plan.agreement)) stream.end(timeNs);
+  }
+
   /** Ends the streams, commits, and leaves a checkpoint and its proofs in the outbox. */
   async finish(): Promise<void> {
     clearInterval(this.#timer);
@@ -224,20 +247,46 @@ export class Unit {
 
   async status(): Promise<UnitStatus> {
     this.#collectDenials();
-    return { path: this.counts, store: await this.store.stats(), denied: this.#denials.total };
+    return { path: this.counts, store: await this.store.stats(), denied: this.#path.denials.total };
   }
 
-  #begin({ documents, version }: UnitOptions): void {
-    const { plan, campaigns, agreements } = documents;
+  #parts(): PipelineParts {
+    const { lanes, gate, streams, heard, ignition } = this.#path;
+    return {
+      lanes,
+      gate,
+      streams,
+      heard,
+      ignition,
+      clock: this.#clock,
+      onIgnitionOff: (timeNs) => this.onIgnitionOff?.(timeNs),
+      onTimeJump: (before, after) => this.store.leaf(timeJumpLeaf(this.#now(), before, after)),
+    };
+  }
+
+  /** Leaves about what came into force. @param before null at the start */
+  #tell(before: { readonly documents: Documents; readonly path: Path } | null): void {
+    const { plan, campaigns, agreements, channels } = this.#documents;
     const now = this.#now();
-    this.store.leaf(bootLeaf(now, version));
-    for (const { campaign, hash } of campaigns) this.store.leaf(documentLeaf(now, 'campaign', campaign, hash));
-    for (const { uid, hash } of agreements) this.store.leaf(documentLeaf(now, 'agreement', uid, hash));
-    for (const [i, { decoder }] of this.#lanes.entries()) {
+    const isNew = (hash: Uint8Array, old: readonly { readonly hash: Uint8Array }[] = []) =>
+      !old.some((one) => Buffer.compare(one.hash, hash) === 0);
+    for (const { campaign, hash } of campaigns)
+      if (isNew(hash, before?.documents.campaigns)) this.store.leaf(documentLeaf(now, 'campaign', campaign, hash));
+    for (const { uid, hash } of agreements)
+      if (isNew(hash, before?.documents.agreements)) this.store.leaf(documentLeaf(now, 'agreement', uid, hash));
+    for (const [i, { decoder }] of this.#path.lanes.entries()) {
+      if (decoder === before?.path.lanes[i]?.decoder) continue;
       const hash = createHash('sha256').update(decoder.module).digest();
-      this.store.leaf(documentLeaf(now, 'decoder', documents.channels[i]!.name, hash));
+      this.store.leaf(documentLeaf(now, 'decoder', channels[i]!.name, hash));
     }
-    for (const denial of plan.denials) this.store.leaf(decisionLeaf(now, { ...denial, count: 0 }));
+    const known = new Set(before?.path.plan.denials.map((denial) => JSON.stringify(denial)));
+    for (const denial of plan.denials)
+      if (!known.has(JSON.stringify(denial))) this.store.leaf(decisionLeaf(now, { ...denial, count: 0 }));
+  }
+
+  #begin({ version }: UnitOptions): void {
+    this.store.leaf(bootLeaf(this.#now(), version));
+    this.#tell(null);
     this.#timer = setInterval(() => void this.#tick(), TICK_MS);
     this.#timer.unref();
   }
@@ -278,17 +327,17 @@ export class Unit {
 
   /** The gate counts what it keeps back; the meter gets it with the next record of the stream, the ledger once a minute. */
   #collectDenials(): void {
-    const denials = this.#gate.drainDenials();
+    const denials = this.#path.gate.drainDenials();
     for (const { stream, count } of denials) {
       this.#pipeline.counts.denied += count;
-      this.#streams[stream]!.denied(count);
+      this.#path.streams[stream]!.denied(count);
     }
-    this.#denials.collect(denials);
+    this.#path.denials.collect(denials);
   }
 
   #denialLeaves(): void {
     this.#collectDenials();
-    for (const body of this.#denials.take()) this.store.leaf(decisionLeaf(this.#now(), body));
+    for (const body of this.#path.denials.take()) this.store.leaf(decisionLeaf(this.#now(), body));
   }
 
   #now(): LeafTime {
