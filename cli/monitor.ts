@@ -17,13 +17,24 @@ import {
   type SlotBytes,
 } from '#contracts';
 import type { Database } from '#dbc';
-import { createDecoder, type DecodedFrame, type Decoder, RowReader, signalInfos } from '#decoders';
+import {
+  createBusDecoder,
+  createDecoder,
+  type DecodedFrame,
+  type Decoder,
+  RowReader,
+  SlotKind,
+  signalInfos,
+  type TransportOptions,
+  type TransportStage,
+} from '#decoders';
 
 /** A bus has some hundred ids; a log of noise has millions. */
 const MOST_ROWS = 4096;
 const DECODE_FRAMES = 256;
 const PAYLOAD_BYTES = 64;
 const WORD = 2 ** 32;
+const KINDS = 4;
 /** Share of the newest interval in the rate of a live view. */
 const SMOOTHING = 1 / 8;
 const NS_PER_S = 1e9;
@@ -33,6 +44,9 @@ export interface MonitorRow {
   readonly channel: number;
   /** Id with the flag bits of the slot. */
   readonly word: number;
+  /** Id word of its message in the database, where transports are followed. */
+  readonly as: number;
+  readonly kind: SlotKind;
   readonly data: Uint8Array;
   /** Log time of the last change of each byte, ns; −1: it never changed. */
   readonly changedNs: Float64Array;
@@ -54,14 +68,17 @@ export class MonitorRows {
   newestNs = 0;
   readonly #rows = new Map<number, MonitorRow>();
 
-  add({ bytes, slotBytes, count }: FrameBatch): void {
+  /** @param stage where the batch is what it made of the frames */
+  add({ bytes, slotBytes, count }: FrameBatch, stage: TransportStage | null = null): void {
     const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
     for (let at = 0; at < count * slotBytes; at += slotBytes) {
       const timeNs = view.getUint32(at + OFFSET_TIME + 4, true) * WORD + view.getUint32(at + OFFSET_TIME, true);
-      const word = view.getUint32(at + OFFSET_ID, true);
-      this.frames++;
+      const as = view.getUint32(at + OFFSET_ID, true);
+      const kind = stage === null ? SlotKind.Frame : stage.kind(at / slotBytes);
+      const word = stage === null ? as : stage.busWord(at / slotBytes);
+      if (kind === SlotKind.Frame || kind === SlotKind.Carrier) this.frames++;
       if (timeNs > this.newestNs) this.newestNs = timeNs;
-      const row = this.#row(bytes[at + OFFSET_CHANNEL]!, word, timeNs);
+      const row = this.#row(bytes[at + OFFSET_CHANNEL]!, kind, word, as, timeNs);
       if (row === null) this.beyond++;
       else {
         row.flags = bytes[at + OFFSET_FLAGS]!;
@@ -78,14 +95,16 @@ export class MonitorRows {
     });
   }
 
-  #row(channel: number, word: number, timeNs: number): MonitorRow | null {
-    const key = channel * WORD + word;
+  #row(channel: number, kind: SlotKind, word: number, as: number, timeNs: number): MonitorRow | null {
+    const key = (channel * KINDS + kind) * WORD + word;
     const known = this.#rows.get(key);
     if (known !== undefined) return known;
     if (this.#rows.size >= MOST_ROWS) return null;
     const row: MonitorRow = {
       channel,
       word,
+      as,
+      kind,
       data: new Uint8Array(PAYLOAD_BYTES),
       changedNs: new Float64Array(PAYLOAD_BYTES).fill(-1),
       count: 0,
@@ -135,7 +154,9 @@ export function idText(row: MonitorRow): string {
 }
 
 /** What a row is without a database. */
-export function kindText({ word, flags }: MonitorRow): string {
+export function kindText({ word, flags, kind }: MonitorRow): string {
+  if (kind === SlotKind.Carrier) return 'parts';
+  if (kind !== SlotKind.Frame) return 'message';
   if ((word & CAN_ERR_FLAG) !== 0) return 'error frame';
   if ((word & CAN_RTR_FLAG) !== 0) return 'remote frame';
   return (flags & CANFD_FDF) !== 0 ? 'FD' : '';
@@ -143,15 +164,21 @@ export function kindText({ word, flags }: MonitorRow): string {
 
 /** Decodes the newest frame of rows, when somebody looks. */
 export class MonitorDecoder {
+  /** What puts messages together before the rows; null where the bus carries nothing but frames. */
+  readonly stage: TransportStage | null;
   readonly #decoder: Decoder;
   readonly #reader: RowReader;
   readonly #known: ReadonlySet<number>;
   readonly #units: ReadonlyMap<string, string>;
 
-  constructor(database: Database) {
+  constructor(database: Database, transports: Required<TransportOptions>) {
     const signals = signalInfos(database);
+    const { j1939 } = transports;
+    const bus = createBusDecoder({ channel: 0, database, signals, ...transports, all: true });
+    this.stage = bus.stage;
+    // The rows hold messages that are whole: they are decoded without the stage.
     this.#decoder = createDecoder({ channel: 0, database, signals });
-    this.#reader = new RowReader(this.#decoder.layout, database);
+    this.#reader = new RowReader(this.#decoder.layout, database, { statuses: j1939 === 'off' ? 'none' : j1939 });
     this.#known = new Set(this.#decoder.layout.messages.map(({ id }) => id));
     this.#units = new Map(signals.map(({ dbcName, unit }) => [dbcName, unit ?? '']));
   }
@@ -159,7 +186,7 @@ export class MonitorDecoder {
   /** @returns nothing for rows of ids that the database lacks */
   decode(rows: readonly MonitorRow[]): ReadonlyMap<MonitorRow, DecodedFrame> {
     const found = new Map<MonitorRow, DecodedFrame>();
-    const known = rows.filter(({ word }) => this.#known.has(word));
+    const known = rows.filter(({ as }) => this.#known.has(as));
     for (const slotBytes of [CLASSIC_SLOT_BYTES, FD_SLOT_BYTES] as const) {
       const own = known.filter((row) => slotOf(row) === slotBytes);
       for (let from = 0; from < own.length; from += DECODE_FRAMES) {
@@ -172,25 +199,26 @@ export class MonitorDecoder {
   }
 
   /** `Speed 12.5 km/h`, `Gear Reverse`: one text a signal. */
-  texts({ message, values, labels, short }: DecodedFrame): string[] {
+  texts({ message, values, labels, statuses, short }: DecodedFrame): string[] {
     const texts = [...values].map(([name, value]) => {
       const unit = this.#units.get(`dbc:${message.name}.${name}`) ?? '';
       return `${name} ${labels.get(name) ?? `${value}${unit === '' ? '' : ` ${unit}`}`}`;
     });
+    for (const [name, status] of statuses) texts.push(`${name} ${status.replace('-', ' ')}`);
     return short ? [...texts, '(short frame)'] : texts;
   }
 }
 
-function slotOf({ flags }: MonitorRow): SlotBytes {
-  return (flags & CANFD_FDF) !== 0 ? FD_SLOT_BYTES : CLASSIC_SLOT_BYTES;
+function slotOf({ flags, length }: MonitorRow): SlotBytes {
+  return (flags & CANFD_FDF) !== 0 || length > CLASSIC_SLOT_BYTES - HEADER_BYTES ? FD_SLOT_BYTES : CLASSIC_SLOT_BYTES;
 }
 
 function batchOf(rows: readonly MonitorRow[], slotBytes: SlotBytes): FrameBatch {
   const bytes = new Uint8Array(rows.length * slotBytes);
   const view = new DataView(bytes.buffer);
-  for (const [i, { word, flags, length, data }] of rows.entries()) {
+  for (const [i, { as, flags, length, data }] of rows.entries()) {
     const at = i * slotBytes;
-    view.setUint32(at + OFFSET_ID, word, true);
+    view.setUint32(at + OFFSET_ID, as, true);
     bytes[at + OFFSET_LENGTH] = length;
     bytes[at + OFFSET_FLAGS] = flags;
     bytes.set(data.subarray(0, length), at + HEADER_BYTES);

@@ -57,6 +57,8 @@ const PRIORITY_SHIFT = 26;
 export class TransportStage {
   /** Slots of the last batch. */
   count = 0;
+  /** What the last `expand` returned. */
+  batch: FrameBatch | null = null;
   /** Messages longer than a slot in the last batch. */
   longs = 0;
   readonly #options: StageOptions;
@@ -106,12 +108,13 @@ export class TransportStage {
     for (let slot = 0; slot < count * slotBytes; slot += slotBytes) {
       this.#frame(words, slot / 4, slotBytes, view, bytes, slot);
     }
-    return {
+    this.batch = {
       ...batch,
       bytes: this.#bytes.subarray(0, this.count * FD_SLOT_BYTES),
       slotBytes: FD_SLOT_BYTES,
       count: this.count,
     };
+    return this.batch;
   }
 
   kind(slot: number): SlotKind {

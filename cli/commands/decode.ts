@@ -1,4 +1,3 @@
-import { readFile } from 'node:fs/promises';
 import { parseArgs } from 'node:util';
 import { type OpenedLog, openAnyLog, recognise } from '#agent/sources/log';
 import {
@@ -15,29 +14,45 @@ import {
   OFFSET_LENGTH,
   TollgateError,
 } from '#contracts';
-import { type Database, loadDatabase } from '#dbc';
-import { createDecoder, type DecodedFrame, type Decoder, type LogReader, RowReader, signalInfos } from '#decoders';
+import type { Database } from '#dbc';
+import {
+  type BusDecoder,
+  createBusDecoder,
+  type DecodedFrame,
+  type LogReader,
+  RowReader,
+  SlotKind,
+  signalInfos,
+  type TransportOptions,
+} from '#decoders';
 import type { Command, Io } from '../command.ts';
+import { readDatabase } from '../database.ts';
+import { TRANSPORT_ARGUMENTS, TRANSPORT_HELP, transportOptions } from '../transports.ts';
 
 export const command: Command = {
   name: 'decode',
   summary: 'Turns the frames of a log into signals',
   package: 'unit',
   help: `
-Usage: tollgate decode --dbc F [LOG] [--json] [--single-line]
+Usage: tollgate decode --dbc F [LOG] [--json] [--single-line] [--encoding E] [--j1939 MODE] [--isotp LINK]… [--obd LINK]…
 
 Reads LOG (plain or gzip) or standard input and writes each frame with its signals. The format is told by the content, then by the name:
 candump (with or without -L), Vector ASC and BLF, CSV of SavvyCAN (GVRET), PCAP and PCAPNG of SocketCAN. Lines or bytes that are no
-frames are reported on standard error with their number or offset.
+frames are reported on standard error with their number or offset. A message of a transport stands behind the frame that completed it.
 
   --dbc F         database of the frames
   --json          one JSON object a frame: t (s), channel, id, ext, message, values, labels; "short": true where the frame lacks bytes.
-                  Integers beyond 2^53 are decimal strings, NaN and Infinity strings; message is null where the id is not known
+                  Integers beyond 2^53 are decimal strings, NaN and Infinity strings; message is null where the id is not known.
+                  Messages of a transport also have "transport": "j1939" or "isotp"; what J1939 marks as not available or in error
+                  has no value but stands in "status"
   --single-line   one line a frame (default: one line a signal, as cantools writes it)
+  --encoding E    of the database: utf-8, windows-1252 or gb18030 (default: detected)
+${TRANSPORT_HELP}
 
 Example:
   candump -L can0 | tollgate decode --dbc car.dbc
   tollgate decode --dbc car.dbc --json drive.log.gz > drive.jsonl
+  tollgate decode --dbc obd.dbc --obd 7E8,7E0 scan.asc
 `,
   async run(args, io) {
     const { values, positionals } = parseArgs({
@@ -47,28 +62,26 @@ Example:
         dbc: { type: 'string' },
         json: { type: 'boolean', default: false },
         'single-line': { type: 'boolean', short: 's', default: false },
+        encoding: { type: 'string' },
+        ...TRANSPORT_ARGUMENTS,
       },
     });
     const [log] = positionals;
     if (values.dbc === undefined || positionals.length > 1) {
       throw new TollgateError('TG_CLI_USAGE', 'decode takes --dbc FILE and at most one LOG');
     }
-    const { database } = loadDatabase(await bytesOf(values.dbc), { file: values.dbc });
+    const transports = transportOptions(values);
+    const { database } = await readDatabase(values.dbc, values);
     const opened = log === undefined ? await recognise(io.stdin) : await openAnyLog(log, { signal: io.signal });
     const form = values.json ? jsonLine : values['single-line'] ? singleLine : lines;
-    await new Printer(database, form, io, log ?? 'stdin', opened).run();
+    await new Printer(database, transports, form, io, log ?? 'stdin', opened).run();
     return 0;
   },
 };
 
-async function bytesOf(path: string): Promise<Uint8Array> {
-  return await readFile(path).catch((cause: Error) => {
-    throw new TollgateError('TG_CLI_FILE', `cannot be read: ${cause.message}`, { place: { file: path }, cause });
-  });
-}
-
-/** A frame as the log had it. */
+/** A frame as the log had it, or a message of a transport. */
 interface LogFrame {
+  readonly kind: SlotKind;
   /** Log time, ns. */
   readonly timeNs: bigint;
   readonly channel: string;
@@ -91,16 +104,25 @@ class Printer {
   readonly #channels: string[] = [];
   readonly #chunks: AsyncIterable<Uint8Array>;
   readonly #parser: LogReader;
-  readonly #decoder: Decoder;
+  readonly #decoder: BusDecoder;
   readonly #reader: RowReader;
   readonly #known: ReadonlySet<number>;
 
-  constructor(database: Database, form: Form, io: Io, log: string, { format, chunks }: OpenedLog) {
+  constructor(
+    database: Database,
+    transports: Required<TransportOptions>,
+    form: Form,
+    io: Io,
+    log: string,
+    { format, chunks }: OpenedLog,
+  ) {
     this.#io = io;
     this.#form = form;
     this.#chunks = chunks;
-    this.#decoder = createDecoder({ channel: 0, database, signals: signalInfos(database) });
-    this.#reader = new RowReader(this.#decoder.layout, database);
+    const { j1939 } = transports;
+    const signals = signalInfos(database);
+    this.#decoder = createBusDecoder({ channel: 0, database, signals, ...transports, statuses: 'keep', all: true });
+    this.#reader = new RowReader(this.#decoder.layout, database, { statuses: j1939 === 'off' ? 'none' : j1939 });
     this.#known = new Set(this.#decoder.layout.messages.map(({ id }) => id));
     this.#parser = format.make({
       bootId: new Uint8Array(8),
@@ -132,21 +154,26 @@ class Printer {
 
   #print(batch: FrameBatch): void {
     const rows = this.#reader.read(this.#decoder.decode(batch));
+    const { stage } = this.#decoder;
     const text: string[] = [];
-    for (let i = 0; i < batch.count; i++) {
-      const frame = this.#frame(batch, i);
-      const decoded = this.#known.has(frame.word) ? (rows.next().value as DecodedFrame) : null;
-      text.push(this.#form(frame, decoded, unitOf));
+    for (let i = 0; i < (stage ?? batch).count; i++) {
+      const known = this.#known.has(stage === null ? wordOf(batch, i) : stage.word(i));
+      const decoded = known ? (rows.next().value as DecodedFrame) : null;
+      text.push(this.#form(this.#frame(batch, i), decoded, unitOf));
     }
     this.#io.out(text.join(''));
   }
 
-  #frame({ bytes, slotBytes, utcOffsetNs }: FrameBatch, i: number): LogFrame {
+  /** Slot `i` of the batch, or of what the transports made of it. */
+  #frame(batch: FrameBatch, i: number): LogFrame {
+    const { stage } = this.#decoder;
+    const { bytes, slotBytes } = stage?.batch ?? batch;
     const slot = bytes.subarray(i * slotBytes, (i + 1) * slotBytes);
     const view = new DataView(slot.buffer, slot.byteOffset, slotBytes);
-    const word = view.getUint32(OFFSET_ID, true);
+    const word = stage === null ? view.getUint32(OFFSET_ID, true) : stage.busWord(i);
     return {
-      timeNs: view.getBigUint64(0, true) + (this.#parser.originNs ?? utcOffsetNs ?? 0n),
+      kind: stage === null ? SlotKind.Frame : stage.kind(i),
+      timeNs: view.getBigUint64(0, true) + (this.#parser.originNs ?? batch.utcOffsetNs ?? 0n),
       channel: this.#channels[slot[OFFSET_CHANNEL]!]!,
       // Some BLF logs have ids of 29 bits without the flag: shown whole.
       id: word & CAN_EFF_MASK,
@@ -154,9 +181,14 @@ class Printer {
       fd: (slot[OFFSET_FLAGS]! & CANFD_FDF) !== 0,
       flags: slot[OFFSET_FLAGS]!,
       length: slot[OFFSET_LENGTH]!,
-      data: slot.slice(HEADER_BYTES, HEADER_BYTES + slot[OFFSET_LENGTH]!),
+      data: stage === null ? slot.slice(HEADER_BYTES, HEADER_BYTES + slot[OFFSET_LENGTH]!) : stage.payload(i).slice(),
     };
   }
+}
+
+function wordOf({ bytes, slotBytes }: FrameBatch, i: number): number {
+  const at = i * slotBytes + OFFSET_ID;
+  return (bytes[at]! | (bytes[at + 1]! << 8) | (bytes[at + 2]! << 16) | (bytes[at + 3]! << 24)) >>> 0;
 }
 
 function unitOf({ message }: DecodedFrame, name: string): string {
@@ -179,6 +211,9 @@ function jsonLine(frame: LogFrame, decoded: DecodedFrame | null): string {
     values,
     labels: Object.fromEntries(decoded?.labels ?? []),
     ...(decoded?.short === true ? { short: true } : {}),
+    ...(decoded !== null && decoded.statuses.size > 0 ? { status: Object.fromEntries(decoded.statuses) } : {}),
+    ...(frame.kind === SlotKind.J1939Message ? { transport: 'j1939' } : {}),
+    ...(frame.kind === SlotKind.IsoTpMessage ? { transport: 'isotp' } : {}),
   });
   return `{"t":${seconds(frame.timeNs)},${rest.slice(1)}\n`;
 }
@@ -201,17 +236,19 @@ function lines(frame: LogFrame, decoded: DecodedFrame | null, units: Units): str
 }
 
 function signalTexts(decoded: DecodedFrame, units: Units): string[] {
-  return [...decoded.values].map(([name, value]) => {
+  const values = [...decoded.values].map(([name, value]) => {
     const unit = units(decoded, name);
     return `${name}: ${decoded.labels.get(name) ?? `${value}${unit === '' ? '' : ` ${unit}`}`}`;
   });
+  return [...values, ...[...decoded.statuses].map(([name, status]) => `${name}: ${status.replace('-', ' ')}`)];
 }
 
 function shortText({ short }: DecodedFrame): string {
   return short ? ' short frame: only the signals that fit' : '';
 }
 
-function unknown({ word, id }: LogFrame): string {
+function unknown({ word, id, kind }: LogFrame): string {
+  if (kind === SlotKind.Carrier) return 'part of a message';
   if ((word & CAN_ERR_FLAG) !== 0) return 'error frame';
   if ((word & CAN_RTR_FLAG) !== 0) return 'remote frame';
   return `unknown id ${id} (0x${id.toString(16)})`;

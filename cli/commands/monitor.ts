@@ -1,9 +1,10 @@
 import { Readable } from 'node:stream';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
+import { type OpenedLog, recognise } from '#agent/sources/log';
 import { openLog } from '#agent/sources/log-file';
 import { CAN_EFF_FLAG, type FrameBatch, OFFSET_TIME, TollgateError } from '#contracts';
-import { CandumpParser } from '#decoders';
+import type { LogReader, TransportOptions } from '#decoders';
 import type { Command, Io } from '../command.ts';
 import { mendedText, readDatabase } from '../database.ts';
 import {
@@ -17,21 +18,23 @@ import {
   presentRate,
 } from '../monitor.ts';
 import { bold, count } from '../text.ts';
+import { TRANSPORT_ARGUMENTS, TRANSPORT_HELP, transportOptions } from '../transports.ts';
 
 export const command: Command = {
   name: 'monitor',
   summary: 'Shows a bus as it is now: one row a message, what changes, what it means',
   package: 'unit',
   help: `
-Usage: tollgate monitor [LOG] [--dbc F] [--realtime] [--encoding E] [--json]
+Usage: tollgate monitor [LOG] [--dbc F] [--realtime] [--encoding E] [--j1939 MODE] [--isotp LINK]… [--obd LINK]… [--json]
 
-Reads candump lines (candump -L) from LOG (plain or gzip) or standard input and shows one row a message: channel, id, name, frames, rate, age,
+Reads LOG (candump, ASC, BLF, SavvyCAN CSV, PCAP, PCAPNG; plain or gzip) or standard input and shows one row a message: channel, id, name, frames, rate, age,
 data and, with a database, its signals. On a terminal the rows stay in place and bytes that changed within the last second are highlighted;
 without one, and at the end, one summary is written. Ctrl-C ends it.
 
   --dbc F        database of the frames: names, values and labels
   --realtime     plays LOG at its own pace
   --encoding E   of the database: utf-8, windows-1252 or gb18030 (default: detected)
+${TRANSPORT_HELP}
   --json         the summary as one JSON object a message, no live view: channel, id, ext, message, frames, rate (1/s), age (s),
                  data, changed (numbers of the bytes that ever changed), values, labels
 
@@ -48,6 +51,7 @@ Example:
         realtime: { type: 'boolean', default: false },
         encoding: { type: 'string' },
         json: { type: 'boolean', default: false },
+        ...TRANSPORT_ARGUMENTS,
       },
     });
     const [log] = positionals;
@@ -55,12 +59,13 @@ Example:
     if (values.realtime && log === undefined) {
       throw new TollgateError('TG_CLI_USAGE', '--realtime takes a LOG: standard input has a pace of its own');
     }
-    const decoder = values.dbc === undefined ? null : await decoderOf(values.dbc, values.encoding, io);
+    const transports = transportOptions(values);
+    const decoder = values.dbc === undefined ? null : await decoderOf(values.dbc, values.encoding, transports, io);
     const chunks = log === undefined ? until(io.stdin, io.signal) : await openLog(log, { signal: io.signal });
     const live = io.interactive && !values.json;
     const monitor = new Monitor({ io, name: log ?? 'stdin', decoder, live, isBus: log === undefined });
     try {
-      await monitor.run(chunks, values.realtime);
+      await monitor.run(await recognise(chunks, log), values.realtime);
     } finally {
       monitor.close();
       if (values.json) io.out(monitor.json());
@@ -85,10 +90,15 @@ const ENTER = '\x1b[?1049h\x1b[?25l\x1b[?7l';
 const LEAVE = '\x1b[?7h\x1b[?25h\x1b[?1049l';
 const MOST_CHANNELS = 256;
 
-async function decoderOf(path: string, encoding: string | undefined, io: Io): Promise<MonitorDecoder> {
+async function decoderOf(
+  path: string,
+  encoding: string | undefined,
+  transports: Required<TransportOptions>,
+  io: Io,
+): Promise<MonitorDecoder> {
   const { database, findings } = await readDatabase(path, { encoding });
   io.err(mendedText(path, findings));
-  return new MonitorDecoder(database);
+  return new MonitorDecoder(database, transports);
 }
 
 /** A bus does not end: what waits for its next line ends with the signal. */
@@ -129,6 +139,7 @@ class Monitor {
   readonly #channels: string[] = [];
   #malformed = 0;
   #firstMalformed = '';
+  #what = '';
   #timer: NodeJS.Timeout | null = null;
   /** When the newest batch came, `performance.now()`. */
   #cameMs = 0;
@@ -137,14 +148,15 @@ class Monitor {
     this.#options = options;
   }
 
-  async run(chunks: AsyncIterable<Uint8Array>, realtime: boolean): Promise<void> {
-    const { io, live } = this.#options;
-    const parser = this.#parser(realtime);
+  async run({ format, chunks }: OpenedLog, realtime: boolean): Promise<void> {
+    const { io, live, decoder } = this.#options;
+    const parser = this.#reader(format, realtime);
+    const stage = decoder?.stage ?? null;
     const startMs = performance.now();
     const take = async () => {
       const batch = parser.take();
       if (realtime) await sleepUntil(startMs + lastNs(batch) / NS_PER_MS, io.signal);
-      this.#rows.add(batch);
+      this.#rows.add(stage === null ? batch : stage.expand(batch), stage);
       this.#cameMs = performance.now();
     };
     if (live) {
@@ -189,12 +201,14 @@ class Monitor {
 
   malformedText(): string {
     if (this.#malformed === 0) return '';
-    const were = this.#malformed === 1 ? 'line is' : 'lines are';
-    return `${this.#options.name}: ${count(this.#malformed)} ${were} no candump line; the first is ${this.#firstMalformed}\n`;
+    const unit = this.#what === 'frame' ? 'place' : 'line';
+    const were = this.#malformed === 1 ? `${unit} is` : `${unit}s are`;
+    return `${this.#options.name}: ${count(this.#malformed)} ${were} no ${this.#what}; the first is ${this.#firstMalformed}\n`;
   }
 
-  #parser(realtime: boolean): CandumpParser {
-    return new CandumpParser({
+  #reader(format: OpenedLog['format'], realtime: boolean): LogReader {
+    this.#what = format.place === 'byte' ? 'frame' : `${format.name} line`;
+    return format.make({
       bootId: new Uint8Array(8),
       channelOf: (name) => (this.#channels.length < MOST_CHANNELS ? this.#channels.push(name) - 1 : null),
       onMalformed: (line, reason) => {

@@ -158,3 +158,90 @@ describe('tollgate encode', () => {
     expect(await tollgate(['encode', '--dbc', dbc, 'Engine', 'Speed'])).toMatchObject({ code: 2 });
   });
 });
+
+describe('tollgate decode of a bus with transports', () => {
+  const TRUCK = `BO_ 2566834942 DM1: 14 ECU
+ SG_ Lamp : 6|2@1+ (1,0) [0|3] "" ECU
+ SG_ Spn : 16|16@1+ (1,0) [0|65535] "" ECU
+BO_ 2024 Answer: 8 ECU
+ SG_ Service M : 0|8@1+ (1,0) [0|0] "" ECU
+ SG_ Pid m65M : 8|8@1+ (1,0) [0|0] "" ECU
+ SG_ Rpm m12 : 23|16@0+ (0.25,0) [0|0] "rpm" ECU
+ SG_ Speed m13 : 23|8@0+ (1,0) [0|0] "km/h" ECU
+SG_MUL_VAL_ 2024 Pid Service 65-65;
+SG_MUL_VAL_ 2024 Rpm Pid 12-12;
+SG_MUL_VAL_ 2024 Speed Pid 13-13;
+BA_DEF_ BO_ "VFrameFormat" ENUM "StandardCAN","ExtendedCAN","reserved","J1939PG";
+BA_ "VFrameFormat" BO_ 2566834942 3;
+`;
+  const BUS = `(1.0) can0 1CECFF05#200E0002FFCAFE00
+(1.1) can0 1CEBFF05#01C0FF34120000FF
+(1.2) can0 1CEBFF05#0200000000000000
+(1.3) can0 7E8#06410C1AF80D32CC
+(1.4) can0 7E8#2100000000000000
+(1.5) can0 7E9#037F0112
+`;
+  const run = async (...more: string[]) => {
+    const file = join(dir, 'truck.dbc');
+    await writeFile(file, TRUCK);
+    return await tollgate(['decode', '--dbc', file, ...more], BUS);
+  };
+  const jsonOf = (out: string) =>
+    out
+      .trim()
+      .split('\n')
+      .map((line) => JSON.parse(line));
+
+  it('puts each message behind the frame that completed it, with what is not available as a status', async () => {
+    const lines = jsonOf((await run('--json', '--obd', '7E8,7E0')).out);
+    expect(lines.filter(({ message }) => message !== null)).toEqual([
+      {
+        t: 1.2,
+        channel: 'can0',
+        id: 0x18feca05,
+        ext: true,
+        message: 'DM1',
+        values: { Spn: 0x1234 },
+        labels: {},
+        status: { Lamp: 'not-available' },
+        transport: 'j1939',
+      },
+      {
+        t: 1.3,
+        channel: 'can0',
+        id: 0x7e8,
+        ext: false,
+        message: 'Answer',
+        values: { Service: 65, Pid: 12, Rpm: 1726 },
+        labels: {},
+        short: true,
+        transport: 'isotp',
+      },
+      expect.objectContaining({ t: 1.3, message: 'Answer', values: { Service: 65, Pid: 13, Speed: 50 } }),
+    ]);
+    expect(lines).toHaveLength(9);
+  });
+
+  it('shows the message and its parts on lines of their own', async () => {
+    const { out } = await run('--single-line', '--obd', '7E8');
+    expect(out).toContain(
+      '(1.200000) can0 18FECA05#C0FF34120000FF00000000000000 :: DM1(Spn: 4660, Lamp: not available)',
+    );
+    expect(out).toContain('(1.300000) can0 7E8#06410C1AF80D32CC :: part of a message');
+  });
+
+  it('may be told to leave J1939 alone', async () => {
+    const lines = jsonOf((await run('--json', '--j1939', 'off')).out);
+    expect(lines.some(({ message }) => message === 'DM1')).toBe(false);
+    expect(lines).toHaveLength(6);
+  });
+
+  it.each([
+    [['--j1939', 'sometimes'], '--j1939 takes declared, every, off'],
+    [['--isotp', '7E8;7E0'], '--isotp takes ID[,FLOW[,MESSAGE]] in hexadecimal'],
+    [['--obd', 'FFFFFFFF'], '--obd takes'],
+    [['--encoding', 'latin'], '--encoding takes'],
+  ])('refuses %j', async (options, text) => {
+    expect(await run(...options)).toMatchObject({ code: 2, err: expect.stringContaining(text) });
+  });
+});

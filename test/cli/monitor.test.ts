@@ -180,3 +180,45 @@ describe('tollgate monitor', () => {
     await refused('TG_LOG_FILE', at('none.log'));
   });
 });
+
+describe('tollgate monitor of a bus with transports', () => {
+  const TRUCK = `BO_ 2566834942 DM1: 14 ECU
+ SG_ Lamp : 6|2@1+ (1,0) [0|3] "" ECU
+ SG_ Spn : 16|16@1+ (1,0) [0|65535] "" ECU
+BA_DEF_ BO_ "VFrameFormat" ENUM "StandardCAN","ExtendedCAN","reserved","J1939PG";
+BA_ "VFrameFormat" BO_ 2566834942 3;
+`;
+  const BUS = `(1.0) can0 1CECFF05#200E0002FFCAFE00
+(1.1) can0 1CEBFF05#0140FF34120000FF
+(1.2) can0 1CEBFF05#0200000000000000
+`;
+
+  it('has a row for a message in several frames, and counts frames only', async () => {
+    await writeFile(at('truck.dbc'), TRUCK);
+    const { out } = await tollgate(['--dbc', at('truck.dbc'), '--json'], { stdin: lines(BUS) });
+    const rows = out
+      .trim()
+      .split('\n')
+      .map((line) => JSON.parse(line));
+    expect(rows.map(({ id, message, frames }) => [id, message, frames])).toEqual([
+      [0x18feca05, 'DM1', 1],
+      [0x1cebff05, null, 2],
+      [0x1cecff05, null, 1],
+    ]);
+    expect(rows[0].values).toEqual({ Lamp: 1, Spn: 0x1234 });
+  });
+
+  it('shows what is not available in words', async () => {
+    const silent = BUS.replace('0140FF3412', '01C0FFFFFF');
+    const { out } = await tollgate(['--dbc', at('truck.dbc')], { stdin: lines(silent) });
+    expect(out).toContain('Lamp not available, Spn not available');
+    expect(out).toContain('stdin: 3 frames');
+  });
+
+  it('reads every log format', async () => {
+    const asc = 'date Thu Jan 1 00:00:00 1970\nbase hex timestamps absolute\n1.5 1 100 Rx d 4 A1 0F 07 00\n';
+    await writeFile(at('drive.asc'), asc);
+    const { out } = await tollgate([at('drive.asc'), '--dbc', at('car.dbc'), '--json']);
+    expect(JSON.parse(out)).toMatchObject({ id: 0x100, message: 'Engine', values: { Speed: 1000.25, Gear: 7 } });
+  });
+});
