@@ -1,21 +1,25 @@
 import type { Schema, Table } from '#wire';
 
-/** A stream as the receiver knows it: the session that opened it, and how far it got. */
-export interface StoredStream {
-  readonly tenant: string;
+/** What names a stream in a store. */
+export interface StreamId {
   readonly pseudonym: string;
   /** 8 bytes. */
   readonly stream: Uint8Array;
+}
+
+/** A stream as the receiver knows it: the session that opened it. */
+export interface StoredStream extends StreamId {
+  readonly tenant: string;
   /** Name of the ledger key that signed the session. */
   readonly unit: string;
+  /** 8 bytes: the start of the agent in which the stream began. */
+  readonly bootId: Uint8Array;
   /** The session message, COSE_Sign1: opened again after a restart. */
   readonly session: Uint8Array;
 }
 
 /** A record that was opened, as it is stored. */
-export interface OpenedRecord {
-  readonly pseudonym: string;
-  readonly stream: Uint8Array;
+export interface OpenedRecord extends StreamId {
   readonly seq: number;
   /** Boottime of the unit at the record's start, ms. */
   readonly t0Ms: number;
@@ -31,23 +35,19 @@ export interface OpenedRecord {
   readonly tables: readonly Table[];
 }
 
-/** How far a stream got, as of the transaction that stores it. */
-export interface StreamProgress {
-  readonly pseudonym: string;
-  readonly stream: Uint8Array;
-  /** All of 0 … next − 1 are stored or known as evicted. */
+/** A proof that waits for records, or for its unit to be trusted again. */
+export interface WaitingProof extends StreamId {
+  readonly seq: number;
+  readonly bytes: Uint8Array;
+}
+
+/** All of 0 … next − 1 of a stream are stored or known as evicted: a memo, so that nobody counts from 0 again. */
+export interface Reached extends StreamId {
   readonly next: number;
-  /** Newest proven record and the chain value there; −1 and SHA-256(stream) before the first proof. */
-  readonly provenSeq: number;
-  readonly provenChain: Uint8Array;
-  /** Proofs that wait for records, packed; null where none does. */
-  readonly waitingProof: Uint8Array | null;
 }
 
 /** A record that the unit evicted before it could be sent: known by its body hash alone. */
 export interface EvictedRecord {
-  readonly pseudonym: string;
-  readonly stream: Uint8Array;
   readonly seq: number;
   readonly bodyHash: Uint8Array;
 }
@@ -60,14 +60,53 @@ export interface KnownCheckpoint {
   readonly note: string;
 }
 
-/** An acknowledgement that goes out when the transaction is durable. */
-export interface StoredAck {
-  readonly pseudonym: string;
-  readonly stream: Uint8Array;
+/** What is known of a unit's ledger, seen from one of its starts. */
+export interface UnitHead {
+  /** The largest tree that was accepted; 0 and no root before the first. */
+  readonly size: number;
+  readonly root: Uint8Array;
+  /** Why nothing of this unit is proven until an operator says so; null for a unit in good standing. */
+  readonly distrusted: string | null;
+  /** A proof of the start that was asked for was accepted before. */
+  readonly bootProven: boolean;
+  /** Its first session came after those of every start of which a proof was accepted. */
+  readonly bootNewest: boolean;
+}
+
+/** A step from opened to proven: all of it is stored, or, where another process was faster, nothing. */
+export interface ProofStep extends StreamId {
+  /** Newest proven record before the step: where it is another one by now, nothing is stored. */
+  readonly from: number;
+  readonly seq: number;
+  /** Chain value at `seq`. */
+  readonly chain: Uint8Array;
+  readonly evicted: readonly EvictedRecord[];
+  readonly checkpoint: KnownCheckpoint;
+  /** Size of the unit's head when the step was judged: where it is another one by now, nothing is stored. */
+  readonly headSize: number;
+  readonly bootId: Uint8Array;
+}
+
+/** An acknowledgement that went out, as evidence. */
+export interface StoredAck extends StreamId {
   readonly uptoSeq: number;
   readonly missing: readonly number[];
   readonly state: 'opened' | 'proven';
   readonly signed: Uint8Array;
+}
+
+/** Something that an operator must look at; holds no signal value. One with the same key is stored once. */
+export interface StoredAlarm {
+  readonly key: string;
+  readonly code: string;
+  readonly unit: string;
+  readonly pseudonym: string;
+  /** base64url. */
+  readonly stream: string;
+  readonly seq: number | null;
+  readonly message: string;
+  /** Signed notes that prove it, if any. */
+  readonly evidence: readonly string[];
 }
 
 /** How far an output beside the store was written: what lies beyond is a batch that never was. */
@@ -80,17 +119,44 @@ export interface Mark {
 export interface Batch {
   readonly streams: readonly StoredStream[];
   readonly records: readonly OpenedRecord[];
-  readonly evicted: readonly EvictedRecord[];
-  readonly progress: readonly StreamProgress[];
-  readonly checkpoints: readonly KnownCheckpoint[];
+  readonly reached: readonly Reached[];
+  readonly waiting: readonly WaitingProof[];
+  /** Proofs that wait no more. */
+  readonly dropped: readonly WaitingProof[];
   readonly acks: readonly StoredAck[];
-  readonly marks: readonly Mark[];
+}
+
+export const NO_BATCH: Batch = { streams: [], records: [], reached: [], waiting: [], dropped: [], acks: [] };
+
+/** What became of a batch. */
+export interface Stored {
+  /** Records that were not there before, in the order of the batch. */
+  readonly fresh: readonly OpenedRecord[];
+  /**
+   * Streams whose name another process stored first with another session, or whose pseudonym is another unit's: nothing
+   * of them was stored.
+   */
+  readonly contradicted: readonly StoredStream[];
+}
+
+/** What is stored of a stream, as an acknowledgement needs it. */
+export interface Position {
+  /** All of 0 … next − 1 are there. */
+  readonly next: number;
+  /** Runs [first, last] of numbers that are there from `next` on, ascending; the first `MOST_RUNS` of them. */
+  readonly runs: readonly (readonly [number, number])[];
+  /** Newest proven record and the chain value there; −1 and no bytes before the first proof. */
+  readonly provenSeq: number;
+  readonly provenChain: Uint8Array;
+  /** Proofs that wait. */
+  readonly waiting: number;
+  /** Size of the unit's largest accepted checkpoint. */
+  readonly headSize: number;
 }
 
 /** What is stored of a stream. */
-export interface StreamState extends StoredStream, StreamProgress {
-  /** Stored or evicted numbers beyond `next`, ascending. */
-  readonly beyond: readonly number[];
+export interface StreamState extends StoredStream {
+  readonly position: Position;
 }
 
 /** What a proof needs of one record. */
@@ -101,14 +167,32 @@ export interface ChainLink {
   readonly t0Ms: number | null;
 }
 
+/** Runs that a position names at most: more holes than one acknowledgement can carry. */
+export const MOST_RUNS = 1_002;
+
+/** Waiting proofs of one unit that are looked at together. */
+export const MOST_OF_UNIT = 256;
+
 /**
- * Where a receiver keeps what it opened. `put` is durable when it resolves and holds a record at most once, whatever
- * comes twice: only then is an acknowledgement published.
+ * Where receivers keep what they opened. Any number of processes may share one store and know nothing of each other:
+ * whatever is decided, is decided from what is stored, in one transaction. `put` and `prove` are durable when they
+ * resolve: only then is an acknowledgement published.
+ *
+ * All methods throw TG_RECEIVER_STORE.
  */
 export interface ReceiverStore {
-  put(batch: Batch): Promise<void>;
+  /**
+   * Stores each record at most once, whatever comes twice and from whichever process.
+   *
+   * @param deliver writes the fresh records elsewhere, inside the transaction; its marks are part of it
+   */
+  put(batch: Batch, deliver?: (fresh: readonly OpenedRecord[]) => Promise<readonly Mark[]>): Promise<Stored>;
+  /** @returns false where stream or unit are not as the step expects them: judge again */
+  prove(step: ProofStep): Promise<boolean>;
   /** The stream, or null where no session of it came. */
   stream(pseudonym: string, stream: Uint8Array): Promise<StreamState | null>;
+  /** Positions of streams that are stored, in their order. */
+  positions(streams: readonly StreamId[]): Promise<readonly Position[]>;
   /** The unit that a pseudonym belongs to, or null where it is new. */
   unitOf(pseudonym: string): Promise<string | null>;
   /** Links of a stream with `after` < seq ≤ `upto`, ascending, at most `limit`. */
@@ -119,12 +203,29 @@ export interface ReceiverStore {
     upto: number,
     limit: number,
   ): Promise<readonly ChainLink[]>;
+  /** Proofs of a stream that wait, nearest first. */
+  waiting(stream: StreamId): Promise<readonly WaitingProof[]>;
+  /** Proofs of a unit that wait, at most `MOST_OF_UNIT`. */
+  waitingOf(unit: string): Promise<readonly WaitingProof[]>;
   /** The newest checkpoint of a unit, or the one of `size`; null where it is not known. */
   checkpoint(unit: string, size?: number): Promise<KnownCheckpoint | null>;
+  head(unit: string, bootId: Uint8Array): Promise<UnitHead>;
+  /** Nothing of the unit is proven from now on. */
+  distrust(unit: string, reason: string): Promise<void>;
+  /**
+   * An operator examined the unit: its next checkpoint begins anew. What was signed before stays, under `unit#n`.
+   *
+   * @returns false where nothing is known of such a unit
+   */
+  readmit(unit: string): Promise<boolean>;
+  /** @returns whether it is new: one of several processes tells it */
+  alarm(alarm: StoredAlarm): Promise<boolean>;
+  /** Newest first. */
+  alarms(limit: number): Promise<readonly (StoredAlarm & { readonly atMs: number })[]>;
   /** Position of an output, or null where it is new. */
   mark(name: string): Promise<number | null>;
   /** Streams with records that no proof covers. */
-  unproven(): Promise<readonly { readonly pseudonym: string; readonly stream: Uint8Array }[]>;
+  unproven(): Promise<readonly StreamId[]>;
   close(): Promise<void>;
 }
 

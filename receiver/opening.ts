@@ -3,7 +3,7 @@ import { type ErrorCode, TollgateError } from '#contracts';
 import { TYPE_ECDSA, TYPE_ED25519, type VerifierKey } from '#ledger';
 import { acceptSession as acceptWireSession, type ReceiverSession, type Schema, type StreamName } from '#wire';
 import { createRecordDecoder, type RecordDecoder } from '#wire/columns/index';
-import { HEADER_KID, parseSign1 } from '#wire/cose';
+import { HEADER_KID, HEADER_PARTIAL_IV, parseEncrypt0, parseSign1 } from '#wire/cose';
 import type { OpenedRecord } from './contract.ts';
 import type { ReceiverKeys } from './keys.ts';
 import { MOST_RECORDS } from './progress.ts';
@@ -19,6 +19,8 @@ export interface Opening {
   readonly decoder: RecordDecoder;
 }
 
+/** Bytes of a number that is exact in a double. */
+const SEQ_BYTES = 6;
 /** Names of the note's key id in a COSE kid: four bytes, big-endian. */
 const KID_BYTES = 4;
 
@@ -26,7 +28,7 @@ const KID_BYTES = 4;
  * Accepts a session: signed by one of our units, made for us, for this topic.
  *
  * @returns `other` for a session that one of our units signed and that our key does not open: another recipient's
- * @throws {TollgateError} TG_RECEIVER_SESSION
+ * @throws {TollgateError} TG_RECEIVER_SESSION, TG_RECEIVER_STRANGER
  */
 export async function acceptSession(
   name: StreamName,
@@ -36,7 +38,7 @@ export async function acceptSession(
   return await foreign('TG_RECEIVER_SESSION', 'a session was refused', async () => {
     const known = candidates(message, keys.units);
     if (known.length === 0) {
-      throw new TollgateError('TG_RECEIVER_SESSION', 'a session came that no known unit signed');
+      throw new TollgateError('TG_RECEIVER_STRANGER', 'a session came that no known unit signed');
     }
     let refusal: unknown;
     for (const key of known) {
@@ -77,6 +79,17 @@ export async function openRecord(
   });
 }
 
+/** The number that an envelope claims, for alarms: nobody checked it. Null where it claims none. */
+export function claimedSeq(bytes: Uint8Array): number | null {
+  try {
+    const iv = parseEncrypt0(bytes).headers.get(HEADER_PARTIAL_IV);
+    if (!(iv instanceof Uint8Array) || iv.length === 0 || iv.length > SEQ_BYTES) return null;
+    return Buffer.from(iv).readUIntBE(0, iv.length);
+  } catch {
+    return null;
+  }
+}
+
 /** Keys whose id the message names. The id proves nothing; it only saves trying them all. */
 function candidates(message: Uint8Array, units: readonly VerifierKey[]): readonly VerifierKey[] {
   const kid = parseSign1(message).protectedHeaders.get(HEADER_KID);
@@ -99,3 +112,6 @@ export async function foreign<T>(code: ErrorCode, what: string, work: () => Prom
     throw new TollgateError(code, `${what}: ${cause instanceof Error ? cause.message : String(cause)}`, { cause });
   }
 }
+
+/** What is wrong with our own store or outputs: everything stops. */
+export const OWN_FAULTS: readonly string[] = ['TG_RECEIVER_STORE', 'TG_RECEIVER_OUTPUT'];

@@ -1,23 +1,16 @@
 import { TollgateError } from '#contracts';
 import { parseStreamTopic, type StreamTopic, signAck } from '#wire';
-import type { Batch, OpenedRecord, ReceiverStore, RecordSink, StoredAck } from './contract.ts';
+import { Alarms, type Place, type ReceiverAlarm } from './alarms.ts';
+import { NO_BATCH, type OpenedRecord, type ReceiverStore, type RecordSink, type StoredAck } from './contract.ts';
 import type { ReceiverKeys } from './keys.ts';
-import { acceptSession, openRecord } from './opening.ts';
-import { checkProof, type ProofOutcome } from './proof.ts';
+import { acceptSession, claimedSeq, OWN_FAULTS, openRecord } from './opening.ts';
+import { Prover } from './prover.ts';
 import { type Stream, Streams, streamKey } from './streams.ts';
 import { Waiting } from './waiting.ts';
+import { Watches } from './watch.ts';
 
 /** Streams of others that are remembered, so that their records are not kept; a forgotten one costs a second look. */
 const MOST_OTHERS = 10_000;
-
-/** Something that a person must look at; holds no signal value. */
-export interface ReceiverAlarm {
-  readonly error: TollgateError;
-  /** Empty where the message had no readable topic. */
-  readonly pseudonym: string;
-  /** base64url; empty where the message had no readable topic. */
-  readonly stream: string;
-}
 
 export interface ReceiverOptions {
   readonly keys: ReceiverKeys;
@@ -31,6 +24,8 @@ export interface ReceiverOptions {
   alarm(alarm: ReceiverAlarm): void;
   /** Records that one transaction and one acknowledgement cover at most. */
   readonly batchRecords?: number;
+  /** Alarms of one code that are told in a minute; all are counted. */
+  readonly alarmsAMinute?: number;
 }
 
 export interface ReceiverStatus {
@@ -43,6 +38,8 @@ export interface ReceiverStatus {
   readonly proofs: number;
   readonly proven: number;
   readonly refused: number;
+  /** Sessions that no known unit signed. */
+  readonly strangers: number;
   /** Streams of other recipients on the same broker. */
   readonly others: number;
   readonly alarms: number;
@@ -51,7 +48,10 @@ export interface ReceiverStatus {
   readonly waiting: number;
 }
 
-/** Opens, stores, acknowledges. It holds no socket and no clock: the caller brings messages and time. */
+/**
+ * Opens, stores, acknowledges. It holds no socket and no clock: the caller brings messages and time. What it says is
+ * what the store says: any number of them may share one, each with a part of the messages.
+ */
 export interface Receiver {
   /** Loads what earlier runs left without a proof. */
   start(): Promise<void>;
@@ -68,34 +68,44 @@ export interface Receiver {
   status(): ReceiverStatus;
 }
 
-/** Records of one transaction at most. */
+/** Records of one transaction at most, and the bytes of their envelopes. */
 export const BATCH_RECORDS = 500;
+export const BATCH_BYTES = 8 * 2 ** 20;
 /** A record is stored and acknowledged this long after it came at the latest, ms. */
 export const BATCH_MS = 1_000;
 /** Opened and not proven for so long is an alarm, ms: three publications of proofs. */
 export const ALARM_MS = 180_000;
 /** How often streams are looked over for alarms, ms. */
 const LOOK_MS = 1_000;
+/** Streams that one look examines: a store that lags is not asked for thousands at once. */
+const LOOK_STREAMS = 100;
 
 export function createReceiver(options: ReceiverOptions): Receiver {
   return new Opener(options);
 }
 
-const NO_BATCH: Batch = { streams: [], records: [], evicted: [], progress: [], checkpoints: [], acks: [], marks: [] };
-
 class Opener implements Receiver {
   readonly #options: ReceiverOptions;
   readonly #streams: Streams;
+  readonly #alarms: Alarms;
+  readonly #prover: Prover;
+  readonly #watches = new Watches();
   readonly #waiting = new Waiting();
   readonly #others = new Set<string>();
   readonly #batchRecords: number;
   #records: OpenedRecord[] = [];
+  /** The streams of these records. */
+  readonly #touched = new Set<Stream>();
+  #bytes = 0;
+  /** Acknowledgements that went out: evidence, stored with the next transaction. */
+  #signed: StoredAck[] = [];
   /** Streams that owe an acknowledgement, by its state. */
   readonly #owed = { opened: new Set<Stream>(), proven: new Set<Stream>() };
   #sinceMs: number | null = null;
   #lookedMs = Number.NEGATIVE_INFINITY;
   /** One after the other: a message is taken whole before the next. */
   #turn: Promise<void> = Promise.resolve();
+  #ticking: Promise<void> | null = null;
   #broken: unknown = null;
   readonly #counts = {
     sessions: 0,
@@ -105,23 +115,33 @@ class Opener implements Receiver {
     proofs: 0,
     proven: 0,
     refused: 0,
+    strangers: 0,
     others: 0,
-    alarms: 0,
     acks: 0,
   };
 
   constructor(options: ReceiverOptions) {
     this.#options = options;
+    const { store, keys, alarm, now, alarmsAMinute } = options;
     this.#batchRecords = options.batchRecords ?? BATCH_RECORDS;
-    this.#streams = new Streams(options.store, options.keys);
+    this.#streams = new Streams(store, keys);
+    this.#alarms = new Alarms(store, alarm, now, alarmsAMinute);
+    this.#prover = new Prover(store, keys, this.#streams, this.#alarms, {
+      proven: (stream, records) => {
+        this.#counts.proofs++;
+        this.#counts.proven += records;
+        this.#owe('proven', stream);
+        this.#watches.proven(stream, stream.progress.provenSeq, now());
+      },
+      stale: (stream) => this.#owe('proven', stream),
+      refused: () => void this.#counts.refused++,
+    });
   }
 
   start(): Promise<void> {
     return this.#next(async () => {
-      for (const { pseudonym, stream } of await this.#options.store.unproven()) {
-        const known = await this.#guard({ pseudonym, stream }, this.#streams.find(pseudonym, stream));
-        known?.progress.arrived(known.progress.provenSeq + 1, this.#options.now());
-      }
+      const now = this.#options.now();
+      for (const id of await this.#options.store.unproven()) this.#watches.arrived(id, 0, now);
     });
   }
 
@@ -131,24 +151,27 @@ class Opener implements Receiver {
       // A retained session that is cleared is an empty message.
       if (where === null || bytes.length === 0) return;
       await this.#take(where, topic, bytes);
-      if (this.#records.length >= this.#batchRecords) await this.#flush();
+      if (this.#records.length >= this.#batchRecords || this.#bytes >= BATCH_BYTES) await this.#flush();
     });
   }
 
+  /** A tick that waits for a slow store stands for all that come meanwhile. */
   tick(): Promise<void> {
-    return this.#next(async () => {
-      const now = this.#options.now();
-      if (this.#sinceMs !== null && now - this.#sinceMs >= BATCH_MS) await this.#flush();
-      if (now - this.#lookedMs >= LOOK_MS) this.#look(now);
+    this.#ticking ??= this.#next(() => this.#tick()).finally(() => {
+      this.#ticking = null;
     });
+    return this.#ticking;
   }
 
   flush(): Promise<void> {
-    return this.#next(() => this.#flush());
+    return this.#next(async () => {
+      await this.#flush();
+      if (this.#signed.length > 0) await this.#options.store.put({ ...NO_BATCH, acks: this.#signed.splice(0) });
+    });
   }
 
   status(): ReceiverStatus {
-    return { ...this.#counts, waiting: this.#waiting.count };
+    return { ...this.#counts, alarms: this.#alarms.count, waiting: this.#waiting.count };
   }
 
   #next(work: () => Promise<void>): Promise<void> {
@@ -166,42 +189,49 @@ class Opener implements Receiver {
     return turn;
   }
 
+  async #tick(): Promise<void> {
+    const now = this.#options.now();
+    if (this.#sinceMs !== null && now - this.#sinceMs >= BATCH_MS) await this.#flush();
+    if (now - this.#lookedMs < LOOK_MS) return;
+    this.#lookedMs = now;
+    await this.#openWaiting();
+    await this.#look(now);
+  }
+
   async #take(where: StreamTopic, topic: string, bytes: Uint8Array): Promise<void> {
     if (this.#others.has(streamKey(where.pseudonym, where.stream))) return;
     if (where.kind === 'session') return await this.#session(where, bytes);
-    const stream = await this.#guard(where, this.#streams.find(where.pseudonym, where.stream));
+    const stream = await this.#guard(where, null, this.#streams.find(where.pseudonym, where.stream));
     if (stream === null) return this.#keep(where, topic, bytes);
     if (where.tenant !== stream.tenant) {
       const text = 'a message came under another tenant than its session';
-      return this.#refuse(where, new TollgateError('TG_RECEIVER_ENVELOPE', text));
+      return this.#refuse(stream, new TollgateError('TG_RECEIVER_ENVELOPE', text), null);
     }
     if (where.kind === 'record') return await this.#record(stream, bytes);
-    if (where.kind === 'proof') return await this.#proof(stream, bytes);
+    await this.#proof(stream, bytes);
   }
 
   async #session(where: StreamTopic, bytes: Uint8Array): Promise<void> {
-    const known = await this.#guard(where, this.#streams.find(where.pseudonym, where.stream));
+    const known = await this.#guard(where, null, this.#streams.find(where.pseudonym, where.stream));
     if (known !== null) {
       if (known.tenant !== where.tenant || !Buffer.from(known.session).equals(bytes)) {
-        this.#refuse(where, new TollgateError('TG_RECEIVER_SESSION', 'a second, different session of a known stream'));
+        const error = new TollgateError('TG_RECEIVER_SESSION', 'a second, different session of a known stream');
+        this.#refuse(known, error, null);
       }
       return;
     }
-    const opening = await this.#guard(where, acceptSession(where, bytes, this.#options.keys));
+    const opening = await this.#guard(where, null, acceptSession(where, bytes, this.#options.keys));
     if (opening === null) return;
     if (opening === 'other') return this.#ignore(where);
     const owner = await this.#streams.unitOf(where.pseudonym);
     if (owner !== null && owner !== opening.unit) {
       const text = 'the session uses a pseudonym that belongs to another unit';
-      return this.#refuse(where, new TollgateError('TG_RECEIVER_SESSION', text));
+      return this.#refuse({ ...where, unit: opening.unit }, new TollgateError('TG_RECEIVER_SESSION', text), null);
     }
-    this.#streams.add(where, bytes, opening);
+    await this.#streams.add(where, bytes, opening);
     this.#counts.sessions++;
     this.#due();
-    for (const message of this.#waiting.take(streamKey(where.pseudonym, where.stream))) {
-      const topic = parseStreamTopic(message.topic);
-      if (topic !== null) await this.#take(topic, message.topic, message.bytes);
-    }
+    await this.#takeWaiting(streamKey(where.pseudonym, where.stream));
   }
 
   /** A stream of another recipient of the same broker: nothing of it concerns us. */
@@ -213,158 +243,169 @@ class Opener implements Receiver {
     if (this.#others.size > MOST_OTHERS) this.#others.delete(this.#others.values().next().value!);
   }
 
+  /** In memory only: nothing of it was acknowledged, so its unit sends it again if this process ends. */
   #keep(where: StreamTopic, topic: string, bytes: Uint8Array): void {
     const dropped = this.#waiting.keep(streamKey(where.pseudonym, where.stream), { topic, bytes });
     if (dropped === 0) return;
     const text = `${dropped} messages without a session were dropped; their units send them again`;
-    this.#alarm(where, new TollgateError('TG_RECEIVER_OVERFLOW', text));
+    this.#alarms.raise(where, new TollgateError('TG_RECEIVER_OVERFLOW', text), null);
+  }
+
+  async #takeWaiting(key: string): Promise<void> {
+    for (const message of this.#waiting.take(key)) {
+      const topic = parseStreamTopic(message.topic);
+      if (topic !== null) await this.#take(topic, message.topic, message.bytes);
+    }
+  }
+
+  /** Another process may have taken the session, and the broker may never bring it here. */
+  async #openWaiting(): Promise<void> {
+    for (const { key, topic } of this.#waiting.oldest(LOOK_STREAMS)) {
+      const where = parseStreamTopic(topic);
+      if (where === null) continue;
+      const known = await this.#guard(where, null, this.#streams.find(where.pseudonym, where.stream));
+      if (known !== null) await this.#takeWaiting(key);
+    }
   }
 
   async #record(stream: Stream, bytes: Uint8Array): Promise<void> {
-    const record = await this.#guard(stream, openRecord(stream, bytes));
+    const record = await this.#guard(stream, bytes, openRecord(stream, bytes));
     if (record === null) return;
-    this.#owed.opened.add(stream);
-    this.#due();
-    if (stream.progress.has(record.seq)) {
+    this.#owe('opened', stream);
+    const { seq } = record;
+    if (stream.taken.has(seq) || stream.progress.has(seq)) {
       this.#counts.duplicates++;
       return;
     }
-    stream.progress.add(record.seq);
-    stream.progress.arrived(record.seq, this.#options.now());
+    stream.taken.add(seq);
+    this.#touched.add(stream);
     this.#records.push(record);
-    this.#counts.opened++;
-    this.#counts.samples += record.samples;
+    this.#bytes += bytes.length;
   }
 
   async #proof(stream: Stream, bytes: Uint8Array): Promise<void> {
     // The check reads the store: what it is about must be there.
     if (this.#records.length > 0 || this.#streams.unstored(stream)) await this.#flush();
-    const outcome = await this.#guard(stream, checkProof(stream, bytes, this.#options.store, this.#options.keys));
-    if (outcome === null) return;
-    await this.#apply(stream, bytes, outcome);
-    // What it named as evicted may be all that one farther ahead waited for.
-    if (outcome.kind === 'holds') await this.#tryWaitingProofs([stream]);
-  }
-
-  async #apply(stream: Stream, bytes: Uint8Array, outcome: ProofOutcome): Promise<void> {
-    if (outcome.kind === 'waits') {
-      if (!stream.waitingProofs.keep(outcome.seq, bytes)) return;
-      this.#streams.touch(stream);
-      return this.#due();
-    }
-    this.#owed.proven.add(stream);
-    this.#due();
-    if (outcome.kind === 'stale') return;
-    const { pseudonym, stream: id } = stream;
-    for (const { seq, bodyHash } of outcome.evicted) {
-      stream.progress.add(seq);
-      this.#streams.evicted.push({ pseudonym, stream: id, seq, bodyHash });
-    }
-    this.#counts.proofs++;
-    this.#counts.proven += outcome.seq - stream.progress.provenSeq;
-    stream.progress.proven(outcome.seq, this.#options.now());
-    stream.waitingProofs.proven(outcome.seq);
-    stream.provenChain = outcome.chain;
-    stream.alarmed = false;
-    this.#streams.touch(stream);
-    this.#streams.saw(outcome.checkpoint);
-    stream.checkpointSize = Math.max(stream.checkpointSize, outcome.checkpoint.size);
-    await this.#flush();
+    // The flush may have found that another session of this stream was stored first.
+    const stored = await this.#guard(stream, null, this.#streams.find(stream.pseudonym, stream.stream));
+    if (stored !== null) await this.#prover.take(stored, bytes);
+    if (this.#owed.proven.size > 0) await this.#flush();
   }
 
   /** Stores what was taken, then says so. */
   async #flush(): Promise<void> {
-    const { store, sinks = [], keys } = this.#options;
     this.#sinceMs = null;
+    const streams = this.#streams.fresh;
+    if (this.#records.length > 0 || streams.length > 0) await this.#store(streams);
+    const owing = new Set([...this.#owed.opened, ...this.#owed.proven]);
+    if (owing.size === 0) return;
+    const positions = await this.#streams.refresh([...owing]);
+    const now = this.#options.now();
+    for (const stream of owing) this.#watches.proven(stream, stream.progress.provenSeq, now);
+    await this.#answer('opened');
+    await this.#answer('proven');
+    // Records came: a proof that waited for them may hold now.
+    const waiting = [...owing].filter((_, i) => positions[i]!.waiting > 0);
+    if (waiting.length === 0) return;
+    await this.#prover.tryWaiting(waiting);
+    await this.#answer('proven');
+  }
+
+  async #store(streams: readonly Stream[]): Promise<void> {
+    const { store, sinks = [], now } = this.#options;
     const records = this.#records;
     this.#records = [];
-    const answers = [...(await this.#answers('opened', keys)), ...(await this.#answers('proven', keys))];
-    const acks = answers.map(([, ack]) => ack);
-    for (const stream of this.#owed.opened) this.#streams.touch(stream);
-    const batch: Batch = { ...NO_BATCH, ...this.#streams.changes(), records, acks };
-    if (Object.values(batch).every((list) => list.length === 0)) return;
-    const written = await Promise.all(sinks.map((sink) => (records.length > 0 ? sink.write(records) : null)));
-    await store.put({ ...batch, marks: written.filter((mark) => mark !== null) });
-    this.#streams.stored();
-    this.#counts.acks += answers.length;
-    for (const [{ ackTopic }, { signed }] of answers) this.#options.publishAck(ackTopic, signed);
-    const owing = [...this.#owed.opened];
-    this.#owed.opened.clear();
-    this.#owed.proven.clear();
-    await this.#tryWaitingProofs(owing);
-  }
-
-  /** Records came: a proof that waited for them may hold now. */
-  async #tryWaitingProofs(streams: readonly Stream[]): Promise<void> {
-    for (const stream of streams) {
-      for (const bytes of stream.waitingProofs.all()) {
-        const { store, keys } = this.#options;
-        const outcome = await this.#guard(stream, checkProof(stream, bytes, store, keys));
-        if (outcome?.kind === 'holds') await this.#apply(stream, bytes, outcome);
-        else if (outcome?.kind !== 'waits') {
-          stream.waitingProofs.drop(bytes);
-          this.#streams.touch(stream);
-          this.#due();
-        }
-      }
+    this.#bytes = 0;
+    const acks = this.#signed.splice(0);
+    const touched = [...this.#touched];
+    this.#touched.clear();
+    const reached = touched.map(({ pseudonym, stream, progress: { next } }) => ({ pseudonym, stream, next }));
+    const batch = { ...NO_BATCH, streams, records, acks, reached: reached.filter(({ next }) => next > 0) };
+    const { fresh, contradicted } = await store.put(batch, async (arrived) => {
+      if (arrived.length === 0) return [];
+      const marks = await Promise.all(sinks.map((sink) => sink.write(arrived)));
+      return marks.filter((mark) => mark !== null);
+    });
+    for (const stream of touched) stream.taken.clear();
+    this.#counts.opened += fresh.length;
+    for (const record of fresh) {
+      this.#counts.samples += record.samples;
+      this.#watches.arrived({ pseudonym: record.pseudonym, stream: record.stream }, record.seq, now());
     }
+    const lost = new Set(contradicted.map(({ pseudonym, stream }) => streamKey(pseudonym, stream)));
+    const kept = records.filter(({ pseudonym, stream }) => !lost.has(streamKey(pseudonym, stream)));
+    this.#counts.duplicates += kept.length - fresh.length;
+    for (const stream of [...this.#owed.opened]) {
+      if (lost.has(streamKey(stream.pseudonym, stream.stream))) this.#owed.opened.delete(stream);
+    }
+    this.#streams.stored(contradicted);
+    const text = 'another session of this stream, or another unit with its pseudonym, was stored first';
+    for (const stream of contradicted) this.#refuse(stream, new TollgateError('TG_RECEIVER_SESSION', text), null);
   }
 
-  async #answers(state: StoredAck['state'], keys: ReceiverKeys): Promise<[Stream, StoredAck][]> {
-    const answers: [Stream, StoredAck][] = [];
-    for (const owing of this.#owed[state]) {
-      const { pseudonym, stream, progress, checkpointSize } = owing;
+  async #answer(state: StoredAck['state']): Promise<void> {
+    const { keys, publishAck } = this.#options;
+    const owing = [...this.#owed[state]];
+    this.#owed[state].clear();
+    for (const { pseudonym, stream, progress, headSize, ackTopic } of owing) {
       const { uptoSeq, missing } =
         state === 'opened' ? progress.answer() : { uptoSeq: progress.provenSeq, missing: [] };
       if (uptoSeq < 0) continue;
-      const body = { stream, uptoSeq, missing, state, checkpointSize };
+      const body = { stream, uptoSeq, missing, state, checkpointSize: headSize };
       const signed = await signAck(body, keys.ackKeyId, keys.signAck);
-      answers.push([owing, { pseudonym, stream, uptoSeq, missing, state, signed }]);
+      this.#signed.push({ pseudonym, stream, uptoSeq, missing, state, signed });
+      this.#counts.acks++;
+      publishAck(ackTopic, signed);
     }
-    return answers;
   }
 
-  #look(now: number): void {
-    this.#lookedMs = now;
-    for (const stream of this.#streams.all()) {
-      const since = stream.progress.waitingSinceMs;
-      if (stream.alarmed || since === null || now - since < ALARM_MS) continue;
-      stream.alarmed = true;
-      const { provenSeq, highest } = stream.progress;
-      const text = `records ${provenSeq + 1} to ${highest} were opened and are not proven`;
-      this.#alarm(stream, new TollgateError('TG_RECEIVER_UNPROVEN', text));
+  /** What was opened and is not proven for three minutes; another process may have proven it. */
+  async #look(now: number): Promise<void> {
+    for (const watch of this.#watches.due(now, ALARM_MS, LOOK_STREAMS)) {
+      const stream = await this.#guard(watch, null, this.#streams.find(watch.pseudonym, watch.stream));
+      if (stream === null) {
+        watch.alarmed = true;
+        continue;
+      }
+      const [position] = await this.#streams.refresh([stream]);
+      if (position!.waiting > 0) await this.#prover.tryWaiting([stream]);
+      this.#watches.proven(stream, stream.progress.provenSeq, now);
+      const { provenSeq, highest, firstHole } = stream.progress;
+      const since = watch.sinceMs;
+      if (highest <= provenSeq || since === null || now - since < ALARM_MS) continue;
+      watch.alarmed = true;
+      const hole = firstHole === null ? '' : `; record ${firstHole} never came`;
+      const text = `records ${provenSeq + 1} to ${highest} were opened and are not proven${hole}`;
+      const error = new TollgateError('TG_RECEIVER_UNPROVEN', text);
+      const key = `${streamKey(stream.pseudonym, stream.stream)} ${provenSeq}`;
+      await this.#alarms.lasting(stream, error, provenSeq + 1, key);
     }
+    await this.#answer('proven');
   }
 
   /** What others wrote is refused and reported; only our own store may throw. */
-  async #guard<T>(where: Where, work: Promise<T>): Promise<T | null> {
+  async #guard<T>(place: Place, envelope: Uint8Array | null, work: Promise<T>): Promise<T | null> {
     try {
       return await work;
     } catch (error) {
       if (!(error instanceof TollgateError) || OWN_FAULTS.includes(error.code)) throw error;
-      this.#refuse(where, error);
+      this.#refuse(place, error, envelope === null ? null : claimedSeq(envelope));
       return null;
     }
   }
 
-  #refuse(where: Where, error: TollgateError): void {
+  #refuse(place: Place, error: TollgateError, seq: number | null): void {
     this.#counts.refused++;
-    this.#alarm(where, error);
+    if (error.code === 'TG_RECEIVER_STRANGER') this.#counts.strangers++;
+    this.#alarms.raise(place, error, seq);
   }
 
-  #alarm({ pseudonym, stream }: Where, error: TollgateError): void {
-    this.#counts.alarms++;
-    this.#options.alarm({ error, pseudonym, stream: Buffer.from(stream).toString('base64url') });
+  #owe(state: StoredAck['state'], stream: Stream): void {
+    this.#owed[state].add(stream);
+    this.#due();
   }
 
   #due(): void {
     this.#sinceMs ??= this.#options.now();
   }
 }
-
-interface Where {
-  readonly pseudonym: string;
-  readonly stream: Uint8Array;
-}
-
-const OWN_FAULTS: readonly string[] = ['TG_RECEIVER_STORE', 'TG_RECEIVER_OUTPUT'];

@@ -9,9 +9,10 @@ import {
   type MqttTls,
   STABLE_MS,
 } from '#firmware-bridge/mqtt';
+import type { ReceiverAlarm } from './alarms.ts';
 import type { ReceiverStore, RecordSink } from './contract.ts';
 import type { ReceiverKeys } from './keys.ts';
-import { createReceiver, type ReceiverAlarm, type ReceiverStatus } from './receiver.ts';
+import { createReceiver, type ReceiverStatus } from './receiver.ts';
 
 export interface ReceiverServiceOptions {
   readonly url: string;
@@ -20,6 +21,8 @@ export interface ReceiverServiceOptions {
   readonly keys: ReceiverKeys;
   readonly store: ReceiverStore;
   readonly sinks?: readonly RecordSink[];
+  /** Receivers of one group share the records and proofs: each goes to one of them. Alone where it is not named. */
+  readonly group?: string | undefined;
   alarm(alarm: ReceiverAlarm): void;
   /** Wait before the next connection after so many failures in a row, ms; a test gives its own. */
   readonly waitMs?: (failures: number) => number;
@@ -40,6 +43,21 @@ export interface ReceiverService {
 
 /** What a receiver subscribes: sessions first, their retained ones come before the records. */
 export const FILTERS = ['v1/+/+/tx/+/s', 'v1/+/+/tx/+/p', 'v1/+/+/tx/+'];
+/** A share name of MQTT 5 §4.8.2 that needs no escape anywhere. */
+const GROUP = /^[A-Za-z0-9_-]{1,64}$/;
+
+/**
+ * What one receiver of a group subscribes. Every one has all sessions: a broker sends no retained message to a shared
+ * subscription (MQTT 5 §4.8.2).
+ *
+ * @throws {RangeError} for a name that is none
+ */
+export function filtersOf(group: string | undefined): readonly string[] {
+  if (group === undefined) return FILTERS;
+  if (!GROUP.test(group)) throw new RangeError('a group is named with letters, digits, _ and -, at most 64');
+  const [sessions, ...shared] = FILTERS;
+  return [sessions!, ...shared.map((filter) => `$share/${group}/${filter}`)];
+}
 const KEEPALIVE_S = 30;
 /** Messages that the broker may have in flight towards us: one transaction's worth. */
 const RECEIVE_MAXIMUM = 500;
@@ -135,7 +153,7 @@ class Service implements ReceiverService {
     // Acknowledgements may be due with the first message, before SUBACK.
     this.#link = link;
     try {
-      await link.subscribe(FILTERS);
+      await link.subscribe(filtersOf(this.#options.group));
     } catch (error) {
       this.#link = null;
       await link.end();

@@ -1,22 +1,21 @@
 import { TollgateError } from '#contracts';
 import { ackTopic, chainStart } from '#wire';
-import type { Batch, EvictedRecord, KnownCheckpoint, ReceiverStore, StoredStream } from './contract.ts';
+import type { Position, ReceiverStore, StoredStream, StreamId } from './contract.ts';
 import type { ReceiverKeys } from './keys.ts';
 import { acceptSession, type Opening } from './opening.ts';
 import { Progress } from './progress.ts';
-import { WaitingProofs } from './waiting-proofs.ts';
 
-/** A stream in memory: its opened session, and how far it got. */
+/** A stream in memory: its opened session, and how far it got when the store was last asked. */
 export interface Stream extends StoredStream {
   readonly opening: Opening;
   readonly progress: Progress;
   readonly ackTopic: string;
+  /** Numbers that were taken and are not stored yet. */
+  readonly taken: Set<number>;
+  /** Chain value at `progress.provenSeq`. */
   provenChain: Uint8Array;
-  readonly waitingProofs: WaitingProofs;
-  /** Size of the newest checkpoint that proved something of this stream; 0 before the first. */
-  checkpointSize: number;
-  /** The alarm for unproven records was raised. */
-  alarmed: boolean;
+  /** Size of the unit's largest accepted checkpoint. */
+  headSize: number;
 }
 
 /** Streams held open at once; the one that was silent longest is read again from the store when it speaks. */
@@ -26,24 +25,17 @@ export function streamKey(pseudonym: string, stream: Uint8Array): string {
   return `${pseudonym}/${Buffer.from(stream).toString('base64url')}`;
 }
 
-/** The streams of a receiver: a bounded part of the store in memory, and what of it is not stored yet. */
+/** The streams of a receiver: a bounded part of the store in memory, and sessions that are not stored yet. */
 export class Streams {
   readonly #store: ReceiverStore;
   readonly #keys: ReceiverKeys;
   readonly #open = new Map<string, Stream>();
   readonly #fresh = new Set<Stream>();
-  readonly #changed = new Set<Stream>();
   readonly #owners = new Map<string, string>();
-  evicted: EvictedRecord[] = [];
-  #checkpoints: KnownCheckpoint[] = [];
 
   constructor(store: ReceiverStore, keys: ReceiverKeys) {
     this.#store = store;
     this.#keys = keys;
-  }
-
-  all(): Iterable<Stream> {
-    return this.#open.values();
   }
 
   /** @returns null where no session of the stream has come */
@@ -57,7 +49,7 @@ export class Streams {
     }
     const state = await this.#store.stream(pseudonym, id);
     if (state === null) return null;
-    const { tenant, session } = state;
+    const { tenant, session, position } = state;
     const opening = await acceptSession({ tenant, pseudonym, stream: id }, session, this.#keys);
     if (opening === 'other') {
       throw new TollgateError(
@@ -65,42 +57,33 @@ export class Streams {
         'the store holds a session that the key of this receiver does not open',
       );
     }
-    return this.#hold({
-      tenant,
-      pseudonym,
-      stream: id,
-      unit: state.unit,
-      session,
-      opening,
-      progress: new Progress(state),
-      ackTopic: ackTopic(tenant, pseudonym),
-      provenChain: state.provenSeq < 0 ? chainStart(id) : state.provenChain,
-      waitingProofs: new WaitingProofs(state.waitingProof),
-      checkpointSize: (await this.#store.checkpoint(state.unit))?.size ?? 0,
-      alarmed: false,
-    });
+    const stream = this.#hold(make(state, opening));
+    settle(stream, position);
+    return stream;
   }
 
   /** A session was accepted. */
-  add(where: Pick<Stream, 'tenant' | 'pseudonym' | 'stream'>, session: Uint8Array, opening: Opening): Stream {
+  async add(
+    where: Pick<Stream, 'tenant' | 'pseudonym' | 'stream'>,
+    session: Uint8Array,
+    opening: Opening,
+  ): Promise<Stream> {
     const { tenant, pseudonym, stream: id } = where;
-    const stream = this.#hold({
-      tenant,
-      pseudonym,
-      stream: id,
-      unit: opening.unit,
-      session,
-      opening,
-      progress: new Progress({ next: 0, beyond: [], provenSeq: -1 }),
-      ackTopic: ackTopic(tenant, pseudonym),
-      provenChain: chainStart(id),
-      waitingProofs: new WaitingProofs(),
-      checkpointSize: 0,
-      alarmed: false,
-    });
+    const { unit } = opening;
+    const stream = this.#hold(make({ tenant, pseudonym, stream: id, unit, session }, opening));
+    // A unit that lost the newest part of its ledger learns it from the first answer.
+    stream.headSize = (await this.#store.head(unit, stream.bootId)).size;
     this.#fresh.add(stream);
-    this.#owners.set(pseudonym, opening.unit);
+    this.#owners.set(pseudonym, unit);
     return stream;
+  }
+
+  /** Asks the store how far these got: other processes store too. */
+  async refresh(streams: readonly Stream[]): Promise<readonly Position[]> {
+    if (streams.length === 0) return [];
+    const positions = await this.#store.positions(streams);
+    for (const [i, stream] of streams.entries()) settle(stream, positions[i]!);
+    return positions;
   }
 
   /** The unit that a pseudonym belongs to; null where it is new. */
@@ -108,38 +91,22 @@ export class Streams {
     return this.#owners.get(pseudonym) ?? (await this.#store.unitOf(pseudonym));
   }
 
-  /** The stream's progress goes into the next transaction. */
-  touch(stream: Stream): void {
-    this.#changed.add(stream);
-  }
-
-  saw(checkpoint: KnownCheckpoint): void {
-    this.#checkpoints.push(checkpoint);
+  get fresh(): readonly Stream[] {
+    return [...this.#fresh];
   }
 
   unstored(stream: Stream): boolean {
     return this.#fresh.has(stream);
   }
 
-  changes(): Pick<Batch, 'streams' | 'evicted' | 'progress' | 'checkpoints'> {
-    const progress = [...this.#changed].map(({ pseudonym, stream, progress: p, provenChain, waitingProofs }) => {
-      const waitingProof = waitingProofs.packed();
-      return { pseudonym, stream, next: p.next, provenSeq: p.provenSeq, provenChain, waitingProof };
-    });
-    return { streams: [...this.#fresh], evicted: this.evicted, progress, checkpoints: this.#checkpoints };
-  }
-
-  /** What `changes` returned is durable. */
-  stored(): void {
+  /** What was fresh is durable, but for those that contradict what is stored. */
+  stored(contradicted: readonly StreamId[]): void {
     this.#fresh.clear();
-    this.#changed.clear();
     this.#owners.clear();
-    this.evicted = [];
-    this.#checkpoints = [];
-    for (const [key, stream] of this.#open) {
+    for (const { pseudonym, stream } of contradicted) this.#open.delete(streamKey(pseudonym, stream));
+    for (const key of this.#open.keys()) {
       if (this.#open.size <= MOST_STREAMS) break;
-      // An unproven stream stays: somebody must raise its alarm.
-      if (stream.progress.waitingSinceMs === null || stream.alarmed) this.#open.delete(key);
+      this.#open.delete(key);
     }
   }
 
@@ -147,4 +114,24 @@ export class Streams {
     this.#open.set(streamKey(stream.pseudonym, stream.stream), stream);
     return stream;
   }
+}
+
+function make(of: Omit<StoredStream, 'bootId'>, opening: Opening): Stream {
+  const { tenant, pseudonym, stream, unit, session } = of;
+  const { bootId } = opening.schema;
+  return {
+    ...{ tenant, pseudonym, stream, unit, bootId, session, opening },
+    progress: new Progress(),
+    ackTopic: ackTopic(tenant, pseudonym),
+    taken: new Set(),
+    provenChain: chainStart(stream),
+    headSize: 0,
+  };
+}
+
+function settle(stream: Stream, position: Position): void {
+  const before = stream.progress.provenSeq;
+  stream.progress.update(position);
+  if (stream.progress.provenSeq > before) stream.provenChain = position.provenChain;
+  stream.headSize = Math.max(stream.headSize, position.headSize);
 }

@@ -28,6 +28,13 @@ export class Waiting {
     return dropped;
   }
 
+  /** The first message of streams that something waits for, the one that began first first, at most `limit`. */
+  oldest(limit: number): { readonly key: string; readonly topic: string }[] {
+    return [...this.#streams]
+      .slice(0, limit)
+      .flatMap(([key, [first]]) => (first === undefined ? [] : [{ key, topic: first.topic }]));
+  }
+
   /** Takes out what waits for a stream, in the order in which it came. */
   take(key: string): WaitingMessage[] {
     const list = this.#streams.get(key) ?? [];

@@ -62,7 +62,16 @@ export const RECEIVER_ERRORS = {
   TG_RECEIVER_ROLLBACK: {
     cause: 'A unit signed a ledger that contradicts one that it signed before.',
     remedy:
-      'Its store was rolled back or it keeps two ledgers: keep both checkpoints as evidence and examine the unit.',
+      'Its store was rolled back or it keeps two ledgers: `tollgate receive --alarms` has both checkpoints as evidence. Examine the unit, then `tollgate receive --readmit UNIT`.',
+  },
+  TG_RECEIVER_CONTINUITY: {
+    cause: 'A unit, or whoever carried its proof, did not show that its ledger continues the one that was accepted.',
+    remedy:
+      'The records stay opened until a proof shows it. Where none does, examine the unit, then `tollgate receive --readmit UNIT`.',
+  },
+  TG_RECEIVER_STRANGER: {
+    cause: 'A session came that no unit of this receiver signed.',
+    remedy: 'Add the ledger key of the unit to units.json and start anew, or let the broker refuse its publisher.',
   },
   TG_RECEIVER_UNPROVEN: {
     cause: 'Records were opened and no proof has covered them for three minutes.',

@@ -2,11 +2,11 @@ import { chmodSync, mkdtempSync, readdirSync, rmSync, statSync, writeFileSync } 
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { JsonLines, SqliteStore } from '#receiver';
+import { JsonLines, SqliteStore, type WaitingProof } from '#receiver';
 import { decodeProof, encodeProof, MOST_EVICTED, type Proof } from '#wire';
 import { MOST_RECORDS } from '../../receiver/progress.ts';
 import { MOST_PROOF_BYTES } from '../../receiver/proof.ts';
-import { WaitingProofs } from '../../receiver/waiting-proofs.ts';
+import { keepProof } from '../../receiver/waiting-proofs.ts';
 import { type Bench, bench, type Message, TestUnit } from './parts.ts';
 
 const codes = (made: Bench) => made.alarms.map(({ error }) => error.code);
@@ -118,7 +118,7 @@ describe('a stranger who parks proofs', () => {
     const many = (count: number) => evictions(...Array.from({ length: count }, (_, i) => i + 2));
     await made.take(
       changed(proof, () => ({ seq: 999_999, evicted: many(3_000) })),
-      changed(proof, () => ({ seq: 999_999, evicted: many(MOST_EVICTED + 1) })),
+      changed(proof, () => ({ seq: 999_999, leafIndex: 999_999, evicted: many(MOST_EVICTED + 1) })),
       changed(proof, () => ({ seq: MOST_RECORDS })),
     );
     expect(made.alarms.map(({ error }) => error.message)).toEqual([
@@ -127,7 +127,7 @@ describe('a stranger who parks proofs', () => {
       expect.stringContaining(`no stream has a record ${MOST_RECORDS}`),
     ]);
     expect(codes(made)).toEqual(Array.from({ length: 3 }, () => 'TG_RECEIVER_PROOF'));
-    expect((await made.store.stream(unit.pseudonym, stream.stream))?.waitingProof).toBeNull();
+    expect(await made.store.waiting({ pseudonym: unit.pseudonym, stream: stream.stream })).toEqual([]);
   });
 
   it('leaves room for the longest proof that a unit makes', async () => {
@@ -137,14 +137,16 @@ describe('a stranger who parks proofs', () => {
     await made.take(stream.session, await stream.record());
     const evicted = evictions(...Array.from({ length: MOST_EVICTED }, (_, i) => MOST_RECORDS - MOST_EVICTED + i - 1));
     const path = Array.from({ length: 53 }, () => new Uint8Array(32));
-    const longest = changed(await stream.proof(), () => ({ seq: MOST_RECORDS - 1, evicted, path }));
+    const longest = changed(await stream.proof(), () => ({ seq: MOST_RECORDS - 1, leafIndex: 2 ** 40, evicted, path }));
     expect(longest.bytes.length).toBeLessThan(MOST_PROOF_BYTES);
     await made.take(longest);
-    expect(made.alarms).toEqual([]);
+    // It is read to its end, and found to be of a larger tree than the one that was signed.
+    expect(made.alarms.map(({ error }) => error.message)).toEqual([expect.stringContaining('there is no leaf')]);
   });
 
   it('does not push out a nearer one that waits for its records', async () => {
     const unit = new TestUnit();
+    for (let i = 0; i < 700; i++) unit.add(Uint8Array.of(i));
     const stream = await unit.stream();
     const records = await stream.records(3);
     const made = bench([unit]);
@@ -170,26 +172,23 @@ describe('a stranger who parks proofs', () => {
     const made = bench([unit], { store });
     await made.take(records[3]!);
     expect(made.receiver.status()).toMatchObject({ proven: 4, alarms: 0 });
-    expect((await store.stream(unit.pseudonym, stream.stream))?.waitingProof).toBeNull();
+    expect(await store.waiting({ pseudonym: unit.pseudonym, stream: stream.stream })).toEqual([]);
   });
 });
 
-describe('WaitingProofs', () => {
-  it('keeps the nearest few, in any order of coming, and the same over a restart', async () => {
-    const unit = new TestUnit();
-    const stream = await unit.stream();
-    await stream.record();
-    const proof = await stream.proof();
-    const at = (seq: number) => changed(proof, () => ({ seq })).bytes;
-    const waiting = new WaitingProofs();
-    expect([9, 7, 8, 6].map((seq) => waiting.keep(seq, at(seq)))).toEqual([true, true, true, true]);
-    expect([waiting.keep(10, at(10)), waiting.keep(7, at(7)), waiting.keep(5, at(5))]).toEqual([false, false, true]);
-    const again = new WaitingProofs(waiting.packed());
-    expect(again.all().map((bytes) => decodeProof(bytes).seq)).toEqual([5, 6, 7, 8]);
-    again.proven(7);
-    again.drop(again.all()[0]!);
-    expect(again.packed()).toBeNull();
-    expect(new WaitingProofs(at(3)).all()).toEqual([at(3)]);
+describe('keepProof', () => {
+  it('keeps the nearest few, in any order of coming', () => {
+    const at = (seq: number) => ({ pseudonym: 'p', stream: new Uint8Array(8), seq, bytes: Uint8Array.of(seq) });
+    let list: WaitingProof[] = [];
+    const keep = (seq: number) => {
+      const change = keepProof(list, at(seq));
+      if (change === null) return false;
+      list = [...list.filter((one) => !change.dropped.includes(one)), ...change.waiting].sort((a, b) => a.seq - b.seq);
+      return true;
+    };
+    expect([9, 7, 8, 6].map(keep)).toEqual([true, true, true, true]);
+    expect([keep(10), keep(7), keep(5)]).toEqual([false, false, true]);
+    expect(list.map(({ seq }) => seq)).toEqual([5, 6, 7, 8]);
   });
 });
 

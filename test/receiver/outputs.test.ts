@@ -4,8 +4,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, describe, expect, it } from 'vitest';
-import { JsonLines, loadReceiverKeys, receiverKeys, SqliteStore } from '#receiver';
+import { type Batch, JsonLines, loadReceiverKeys, type OpenedRecord, receiverKeys, SqliteStore } from '#receiver';
 import { enrolment } from '#trust';
+import { MOST_RUNS } from '../../receiver/contract.ts';
 import { MOST_MISSING, Progress } from '../../receiver/progress.ts';
 import { MOST_WAITING, Waiting } from '../../receiver/waiting.ts';
 import { bench, TestUnit } from './parts.ts';
@@ -35,7 +36,12 @@ describe('the file of JSON lines', () => {
     // The lines are written and synced, the transaction never happens: the unit sends all of it again.
     const crash = new Proxy(store, {
       get: (target, name) => {
-        if (name === 'put') return () => Promise.reject(new Error('power cut'));
+        if (name === 'put') {
+          return async (batch: Batch, deliver: (fresh: readonly OpenedRecord[]) => Promise<unknown>) => {
+            await deliver(batch.records.filter(({ seq }) => seq > 1));
+            throw new Error('power cut');
+          };
+        }
         const value: unknown = Reflect.get(target, name, target);
         return typeof value === 'function' ? value.bind(target) : value;
       },
@@ -79,17 +85,13 @@ describe('the database', () => {
     const stream = await unit.stream();
     const file = join(folder, 'kept.sqlite');
     const first = new SqliteStore(file);
-    await bench([unit], { store: first }).take(stream.session, ...(await stream.records(3)), await stream.proof());
+    const made = bench([unit], { store: first });
+    await made.take(stream.session, ...(await stream.records(3)), await stream.proof());
     await first.close();
     const second = new SqliteStore(file);
     const state = await second.stream(unit.pseudonym, stream.stream);
-    expect(state).toMatchObject({
-      tenant: 't1',
-      unit: unit.verifierKey.split('+')[0],
-      next: 3,
-      provenSeq: 2,
-      beyond: [],
-    });
+    const position = { provenSeq: 2, waiting: 0, headSize: 4 };
+    expect(state).toMatchObject({ tenant: 't1', unit: unit.verifierKey.split('+')[0], position });
     expect(await second.checkpoint(state!.unit)).toMatchObject({ size: 4 });
     expect(await second.unproven()).toEqual([]);
     expect(second.count('acks')).toBe(2);
@@ -100,8 +102,8 @@ describe('the database', () => {
     const script = `
       import { SqliteStore } from '#receiver';
       const store = new SqliteStore(':memory:');
-      await store.put({ streams: [{ tenant: 't', pseudonym: 'p', stream: new Uint8Array(8), unit: 'u', session: new Uint8Array(3) }],
-        records: [], evicted: [], progress: [], checkpoints: [], acks: [], marks: [{ name: 'x', position: 5 }] });
+      await store.put({ streams: [{ tenant: 't', pseudonym: 'p', stream: new Uint8Array(8), unit: 'u', bootId: new Uint8Array(8),
+        session: new Uint8Array(3) }], records: [], reached: [], waiting: [], dropped: [], acks: [] }, async () => [{ name: 'x', position: 5 }]);
       console.log((await store.stream('p', new Uint8Array(8))).unit, await store.mark('x'));`;
     const child = spawnSync(
       process.execPath,
@@ -136,10 +138,12 @@ describe('the key folder', () => {
   });
 });
 
+const NOTHING = { next: 0, runs: [], provenSeq: -1, provenChain: new Uint8Array(0), waiting: 0, headSize: 0 };
+
 describe('what an acknowledgement says', () => {
   it('reaches less far where there are too many holes', () => {
-    const progress = new Progress({ next: 0, beyond: [], provenSeq: -1 });
-    for (let seq = 1; seq < 2 * MOST_MISSING + 100; seq += 2) progress.add(seq);
+    const runs = Array.from({ length: MOST_RUNS }, (_, i) => [2 * i + 1, 2 * i + 1] as const);
+    const progress = new Progress({ ...NOTHING, runs });
     const { uptoSeq, missing } = progress.answer();
     expect(missing.length).toBe(MOST_MISSING);
     expect(uptoSeq).toBe(2 * MOST_MISSING - 1);
@@ -147,7 +151,38 @@ describe('what an acknowledgement says', () => {
   });
 
   it('is nothing before the first record', () => {
-    expect(new Progress({ next: 0, beyond: [], provenSeq: -1 }).answer()).toEqual({ uptoSeq: -1, missing: [] });
+    expect(new Progress(NOTHING).answer()).toEqual({ uptoSeq: -1, missing: [] });
+  });
+
+  it('goes by what is stored, however far the memo of it lags', () => {
+    const progress = new Progress({
+      ...NOTHING,
+      next: 3,
+      runs: [
+        [3, 7],
+        [9, 9],
+        [12, 13],
+      ],
+    });
+    expect(progress.answer()).toEqual({ uptoSeq: 13, missing: [8, 10, 11] });
+    expect([2, 7, 8, 9, 10, 13, 14].map((seq) => progress.has(seq))).toEqual([
+      true,
+      true,
+      false,
+      true,
+      false,
+      true,
+      false,
+    ]);
+    progress.update({
+      ...NOTHING,
+      next: 0,
+      runs: [
+        [0, 9],
+        [12, 20],
+      ],
+    });
+    expect(progress.answer()).toEqual({ uptoSeq: 20, missing: [10, 11] });
   });
 });
 

@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import {
   appendLeaf,
+  consistencyProof,
   emptyRange,
   inclusionProof,
   nodeCrypto,
@@ -16,6 +17,7 @@ import {
   type ReceiverAlarm,
   type ReceiverKeys,
   type ReceiverOptions,
+  type ReceiverStore,
   receiverKeys,
   SqliteStore,
 } from '#receiver';
@@ -23,6 +25,7 @@ import { ed25519Signer, jwkFromSeed, ledgerVerifierKey, publicJwk } from '#trust
 import {
   type AckBody,
   bootLeaf,
+  type Consistency,
   chainStart,
   encodeProof,
   encodeRecord,
@@ -96,12 +99,18 @@ export class TestUnit {
   readonly pseudonym = randomBytes(16).toString('base64url');
   readonly verifierKey: string;
   readonly #key;
-  readonly #leaves: Uint8Array[] = [];
-  readonly #bootId = randomBytes(8);
+  #leaves: Uint8Array[] = [];
+  #bootId = randomBytes(8);
 
   constructor(seed = 1) {
     this.#key = jwkFromSeed('Ed25519', new Uint8Array(32).fill(seed));
     this.verifierKey = ledgerVerifierKey(this.#key);
+    this.reboot();
+  }
+
+  /** Begins anew: streams from here on belong to another start. */
+  reboot(): void {
+    this.#bootId = randomBytes(8);
     this.#leaves.push(bootLeaf({ bootId: this.#bootId, boottimeMs: 0, utcMs: null }, 'test'));
   }
 
@@ -138,6 +147,11 @@ export class TestUnit {
     this.#leaves.length = size;
   }
 
+  /** That the tree only grew since it had `from` leaves. */
+  consistency(from: number): Consistency {
+    return { fromSize: from, nodes: consistencyProof(from, this.size, this.#node(), sha256Tree) };
+  }
+
   async checkpoint(): Promise<string> {
     const range = emptyRange();
     for (const leaf of this.#leaves) appendLeaf(range, sha256Tree.leaf(leaf), sha256Tree);
@@ -146,12 +160,17 @@ export class TestUnit {
   }
 
   path(index: number): Uint8Array[] {
-    const hashes = this.#leaves.map((leaf) => sha256Tree.leaf(leaf));
-    const node = (level: number, at: number): Uint8Array => {
-      if (level === 0) return hashes[at]!;
-      return sha256Tree.node(node(level - 1, 2 * at), node(level - 1, 2 * at + 1));
-    };
-    return inclusionProof(index, this.size, node, sha256Tree);
+    return inclusionProof(index, this.size, this.#node(), sha256Tree);
+  }
+
+  #node(): (level: number, at: number) => Uint8Array {
+    const levels = [this.#leaves.map((leaf) => sha256Tree.leaf(leaf))];
+    for (let below = levels[0]!; below.length > 1; below = levels.at(-1)!) {
+      levels.push(
+        Array.from({ length: below.length >> 1 }, (_, i) => sha256Tree.node(below[2 * i]!, below[2 * i + 1]!)),
+      );
+    }
+    return (level, at) => levels[level]![at]!;
   }
 }
 
@@ -207,7 +226,9 @@ export class TestStream {
   }
 
   /** A proof of the record `seq`, the newest by default. */
-  async proof(options: { seq?: number; evicted?: readonly number[]; checkpoint?: string } = {}): Promise<Message> {
+  async proof(
+    options: { seq?: number; evicted?: readonly number[]; checkpoint?: string; since?: number } = {},
+  ): Promise<Message> {
     const seq = options.seq ?? this.hashes.length - 1;
     const checkpoint = options.checkpoint ?? (await this.#unit.checkpoint());
     const leafIndex = this.#indexes[seq]!;
@@ -218,7 +239,7 @@ export class TestStream {
       leafIndex,
       path: this.#unit.path(leafIndex),
       evicted,
-      consistency: null,
+      consistency: options.since === undefined ? null : this.#unit.consistency(options.since),
     });
     return { topic: `${this.topic}/p`, bytes };
   }
@@ -232,9 +253,16 @@ export function keysFor(...units: readonly TestUnit[]): ReceiverKeys {
   );
 }
 
-export interface Bench {
+/** A store whose contents a test may count. */
+export type TestStore = ReceiverStore & {
+  values(pseudonym: string): Awaitable<[number, number, string, string, number][]>;
+  count(table: 'streams' | 'records' | 'evicted' | 'value' | 'checkpoints' | 'acks'): Awaitable<number>;
+};
+type Awaitable<T> = T | Promise<T>;
+
+export interface Bench<S extends TestStore = SqliteStore> {
   readonly receiver: Receiver;
-  readonly store: SqliteStore;
+  readonly store: S;
   readonly alarms: ReceiverAlarm[];
   /** Acknowledgements that were published, their signatures checked. */
   readonly acks: AckBody[];
@@ -248,7 +276,15 @@ export function bench(
   units: readonly TestUnit[],
   options: Partial<ReceiverOptions> & { store?: SqliteStore } = {},
 ): Bench {
-  const store = options.store ?? new SqliteStore(':memory:');
+  return benchOver(options.store ?? new SqliteStore(':memory:'), units, options);
+}
+
+/** The same over any store. */
+export function benchOver<S extends TestStore>(
+  store: S,
+  units: readonly TestUnit[],
+  options: Partial<ReceiverOptions> = {},
+): Bench<S> {
   const alarms: ReceiverAlarm[] = [];
   const acks: AckBody[] = [];
   const written: OpenedRecord[] = [];
@@ -256,7 +292,6 @@ export function bench(
   const clock = { ms: 0 };
   const receiver = createReceiver({
     keys: keysFor(...units),
-    store,
     sinks: [
       {
         write: async (records) => {
@@ -273,6 +308,7 @@ export function bench(
     now: () => clock.ms,
     alarm: (alarm) => void alarms.push(alarm),
     ...options,
+    store,
   });
   return {
     receiver,

@@ -1,0 +1,134 @@
+import { TollgateError } from '#contracts';
+import type { Alarms } from './alarms.ts';
+import { NO_BATCH, type ReceiverStore } from './contract.ts';
+import type { ReceiverKeys } from './keys.ts';
+import { OWN_FAULTS } from './opening.ts';
+import { claimedProofSeq, ProofChecker, type ProofOutcome } from './proof.ts';
+import { type Stream, type Streams, streamKey } from './streams.ts';
+import { keepProof } from './waiting-proofs.ts';
+
+/** What a prover tells its receiver. */
+export interface ProverEvents {
+  /** A proof held and is stored; so many records more are proven. */
+  proven(stream: Stream, records: number): void;
+  /** A proof proved nothing new: its answer may have been lost. */
+  stale(stream: Stream): void;
+  refused(): void;
+}
+
+/** Another process was faster so often in a row: that is no race any more, the proof comes again. */
+const MOST_RACES = 20;
+
+/** From opened to proven: checks proofs, stores what they prove, keeps those that must wait. */
+export class Prover {
+  readonly #store: ReceiverStore;
+  readonly #checker: ProofChecker;
+  readonly #streams: Streams;
+  readonly #alarms: Alarms;
+  readonly #events: ProverEvents;
+
+  constructor(store: ReceiverStore, keys: ReceiverKeys, streams: Streams, alarms: Alarms, events: ProverEvents) {
+    this.#store = store;
+    this.#checker = new ProofChecker(store, keys);
+    this.#streams = streams;
+    this.#alarms = alarms;
+    this.#events = events;
+  }
+
+  /** A proof came; the records before it are stored as far as they came here. */
+  async take(stream: Stream, bytes: Uint8Array): Promise<void> {
+    const outcome = await this.#settle(stream, bytes);
+    if (outcome?.kind === 'waits') await this.#keep(stream, outcome.seq, bytes);
+    // What it named as evicted, or its ledger, may be all that another one waited for.
+    if (outcome?.kind === 'holds') await this.#tryUnit(stream.unit);
+  }
+
+  /** What waited for records or for another proof may hold now. */
+  async tryWaiting(streams: readonly Stream[]): Promise<void> {
+    let held: Stream | null = null;
+    for (const stream of streams) {
+      for (const proof of await this.#store.waiting(stream)) {
+        const outcome = await this.#settle(stream, proof.bytes);
+        if (outcome?.kind === 'holds') held = stream;
+        else if (outcome?.kind !== 'waits') await this.#store.put({ ...NO_BATCH, dropped: [proof] });
+      }
+    }
+    if (held !== null) await this.#tryUnit(held.unit);
+  }
+
+  async #tryUnit(unit: string): Promise<void> {
+    for (let again = true; again; ) {
+      again = false;
+      for (const { pseudonym, stream: id, seq, bytes } of await this.#store.waitingOf(unit)) {
+        const stream = await this.#streams.find(pseudonym, id);
+        if (stream === null) continue;
+        const outcome = await this.#settle(stream, bytes);
+        again ||= outcome?.kind === 'holds';
+        if (outcome === null || outcome.kind === 'stale') {
+          await this.#store.put({ ...NO_BATCH, dropped: [{ pseudonym, stream: id, seq, bytes }] });
+        }
+      }
+    }
+  }
+
+  async #keep(stream: Stream, seq: number, bytes: Uint8Array): Promise<void> {
+    const { pseudonym, stream: id } = stream;
+    const change = keepProof(await this.#store.waiting(stream), { pseudonym, stream: id, seq, bytes });
+    if (change === null) return;
+    await this.#store.put({ ...NO_BATCH, ...change });
+    // Another process may have stored the last record, and looked for waiting proofs, just before this one waited.
+    await this.#streams.refresh([stream]);
+    await this.tryWaiting([stream]);
+  }
+
+  /** Checks until the store agrees with what was checked. Null: refused, and told. */
+  async #settle(stream: Stream, bytes: Uint8Array): Promise<ProofOutcome | null> {
+    for (let race = 0; race < MOST_RACES; race++) {
+      const outcome = await this.#check(stream, bytes);
+      if (outcome === null) return null;
+      const { kind } = outcome;
+      if (kind === 'fork' || kind === 'broken') {
+        await this.#accuse(stream, outcome);
+        return null;
+      }
+      if (kind === 'waits' && outcome.alarm !== null) {
+        const error = new TollgateError('TG_RECEIVER_CONTINUITY', outcome.alarm);
+        const boot = Buffer.from(stream.bootId).toString('base64url');
+        await this.#alarms.lasting(stream, error, outcome.seq, `${stream.unit} ${boot}`);
+      }
+      if (kind === 'stale') this.#events.stale(stream);
+      if (kind !== 'holds') return outcome;
+      const { step } = outcome;
+      if (await this.#store.prove(step)) {
+        const { progress } = stream;
+        await this.#streams.refresh([stream]);
+        stream.provenChain = progress.provenSeq === step.seq ? step.chain : stream.provenChain;
+        this.#events.proven(stream, step.seq - step.from);
+        return outcome;
+      }
+      await this.#streams.refresh([stream]);
+    }
+    return { kind: 'waits', seq: -1, alarm: null };
+  }
+
+  async #accuse(stream: Stream, outcome: ProofOutcome & { readonly kind: 'fork' | 'broken' }): Promise<void> {
+    const { seq, why, notes } = outcome;
+    const error = new TollgateError(outcome.kind === 'fork' ? 'TG_RECEIVER_ROLLBACK' : outcome.code, why);
+    this.#events.refused();
+    // Two notes for one size are signed by the unit itself. All else could be its carrier's doing.
+    if (outcome.kind === 'fork') await this.#store.distrust(stream.unit, why);
+    const key = outcome.kind === 'fork' ? stream.unit : streamKey(stream.pseudonym, stream.stream);
+    await this.#alarms.lasting(stream, error, seq, `${key} ${why}`, notes);
+  }
+
+  async #check(stream: Stream, bytes: Uint8Array): Promise<ProofOutcome | null> {
+    try {
+      return await this.#checker.check(stream, bytes);
+    } catch (error) {
+      if (!(error instanceof TollgateError) || OWN_FAULTS.includes(error.code)) throw error;
+      this.#events.refused();
+      this.#alarms.raise(stream, error, claimedProofSeq(bytes));
+      return null;
+    }
+  }
+}
