@@ -1,15 +1,15 @@
-import { type BitCoder, malformed } from './coder.ts';
+import type { BitCoder } from './coder.ts';
 import { codeDictionary, codePacked, dictionaryCost, rangeOf } from './forms.ts';
-import { codeSigned, codeTree, HEAD, TREE } from './head.ts';
+import { codeTree, TREE } from './head.ts';
 import {
   chooseInteger,
   codeInteger,
-  INTEGER_LIMIT,
   type IntegerColumn,
   type IntegerPlan,
   orderlessCost,
   type RowMap,
 } from './integers.ts';
+import { codeRamp, findRamp, type Ramp, rampCost } from './ramp.ts';
 import { roomFor, type TimeColumn } from './times.ts';
 
 /** How a column of whole numbers stands in a record. */
@@ -32,6 +32,7 @@ export class ColumnCodec {
   private beside: Int32Array = this.quiet;
   private beside2: Int32Array = this.quiet;
   private readonly plan: IntegerPlan = { reference: 0, predictor: 0, level: 0 };
+  private readonly ramp: Ramp = { step: 0, modulus: 0 };
   private readonly mapTo = (group: number): RowMap => this.rowMap(group);
 
   constructor(coder: BitCoder, times: readonly TimeColumn[]) {
@@ -81,7 +82,7 @@ export class ColumnCodec {
       form = codeTree(coder, form, 2, TREE.columnForm);
     }
     if (form === FORM.constant) {
-      this.codeConstant(column.values, rows, present);
+      codeRamp(coder, this.ramp, column.values, rows, count, present);
       return;
     }
     if (form === FORM.dictionary) codeDictionary(coder, column, rows, present);
@@ -94,20 +95,15 @@ export class ColumnCodec {
     this.earlier.push(column);
   }
 
-  private codeConstant(values: Int32Array, rows: number, present: Uint8Array | null): void {
-    let first = 0;
-    if (present !== null) while (present[first] === 0) first++;
-    const value = codeSigned(this.coder, values[first]!, HEAD.constant);
-    if (value > INTEGER_LIMIT || value < -INTEGER_LIMIT) malformed('a value lies outside its range');
-    values.fill(value, 0, rows);
-  }
-
   private choose(values: Int32Array, rows: number, count: number, present: Uint8Array | null): number {
+    this.ramp.step = 0;
     if (isConstant(values, rows, present)) return FORM.constant;
     if (present !== null) hold(values, rows, present);
+    const counts = count >= RAMP_WORTH && findRamp(this.ramp, values, rows, present);
     const bits = chooseInteger(this.plan, values, rows, present, count, this.earlier, this.mapTo);
     // The length of a residual is what it costs but for its sign and for how sure the length itself is.
     const predicted = bits + 1.5 * Math.min(bits, count);
+    if (counts && rampCost(this.ramp) < predicted) return FORM.constant;
     if (bits > 2 * count) {
       const packed = rangeOf(values, rows, present).width * count;
       if (
@@ -144,6 +140,8 @@ export class ColumnCodec {
 
 /** Bits a row that sign and length of a residual may take beyond its length; less, and packing is not looked at. */
 const PACKED_WORTH = 2.6;
+/** Rows from which a counter is looked for: fewer rise by chance. */
+const RAMP_WORTH = 4;
 /** Below so many bits no dictionary is tried: its words alone cost as much. */
 const DICTIONARY_WORTH = 60;
 

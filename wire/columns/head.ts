@@ -36,9 +36,10 @@ export const TREE = {
   predictor: HEAD.trees + 20,
   level: HEAD.trees + 28,
   period: HEAD.trees + 44,
+  ramp: HEAD.trees + 60,
 } as const;
 /** One counter for each slot above. */
-export const HEAD_SLOTS = HEAD.trees + 60;
+export const HEAD_SLOTS = HEAD.trees + 61;
 
 export function startHead(coder: BitCoder): void {
   coder.singles.set(HEAD_PRIORS);

@@ -32,5 +32,5 @@ const bytesOf = (table: string): Uint8Array => Uint8Array.from(atob(table), (cha
 /** Eight levels of values, two kinds of times. */
 export const PRIOR_CLASSES = 10;
 export const PRIORS = counters(MODEL_TABLE, PRIOR_CLASSES * 4 * 18 * 40);
-export const HEAD_PRIORS = counters(HEAD_TABLE, 15 * 33 + 60);
+export const HEAD_PRIORS = counters(HEAD_TABLE, 15 * 33 + 61);
 export const PRIOR_WEIGHTS = Int32Array.from(bytesOf(WEIGHT_TABLE), (byte) => ((byte << 24) >> 24) * WEIGHT_STEP);

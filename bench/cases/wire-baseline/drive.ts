@@ -10,6 +10,8 @@ export interface DriveSignal {
   readonly signed: boolean;
   readonly factor: number;
   readonly offset: number;
+  /** Where the raw value is a float; else a whole number. */
+  readonly float?: 'float32' | 'float64';
 }
 
 export interface DriveMessage {
@@ -62,14 +64,19 @@ function rawValue(payload: Uint8Array, { start, size, little, signed }: DriveSig
 export function readDrive(logPath: string, dbcPath: string): DriveColumn[] {
   const file = readFileSync(logPath);
   const text = (logPath.endsWith('.gz') ? gunzipSync(file) : file).toString('latin1');
-  const columns = readDbc(readFileSync(dbcPath, 'latin1')).map((message) => ({
+  return driveOf(text, readFileSync(dbcPath, 'latin1'));
+}
+
+/** As `readDrive`, from the text of both. */
+export function driveOf(log: string, dbc: string): DriveColumn[] {
+  const columns = readDbc(dbc).map((message) => ({
     message,
     timesUs: [] as number[],
     raw: message.signals.map(() => [] as number[]),
   }));
   const byId = new Map(columns.map((column) => [column.message.id, column]));
   let first: number | null = null;
-  for (const line of text.split('\n')) {
+  for (const line of log.split('\n')) {
     const frame = /^\((\d+)\.(\d{6})\) \S+ ([0-9A-F]+)#([0-9A-F]*)/.exec(line);
     if (frame === null) continue;
     const time = Number(frame[1]) * 1e6 + Number(frame[2]);

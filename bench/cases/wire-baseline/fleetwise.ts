@@ -18,13 +18,13 @@ export class FleetWiseEncoder {
   private buffer = Buffer.alloc(1 << 20);
   private at = 0;
 
-  encode(drive: readonly DriveColumn[], { t0Ms, tables }: Cut, recordMs: number): Buffer {
+  encode(drive: readonly DriveColumn[], { fromMs, tables }: Cut, recordMs: number): Buffer {
     this.at = 0;
-    const eventMs = t0Ms + recordMs;
+    const eventMs = fromMs + recordMs;
     this.text(1, CAMPAIGN);
     this.text(2, DECODER);
     this.field(3, 0);
-    this.varint(t0Ms + 1);
+    this.varint(fromMs + 1);
     this.field(4, 0);
     this.varint(EPOCH_MS + eventMs);
     let id = 0;

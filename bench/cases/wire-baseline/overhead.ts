@@ -9,6 +9,7 @@ const TLS_RECORD = 22;
 const TLS_CONTENT = 16_384;
 const PUBLISH_EVERY_S = 60;
 const SESSION_S = 3600;
+const LINK_EVERY_S = 3600;
 /** Leaves of the tree that proofs come from: four and a half hours of a record a second. */
 const TREE_SIZE = 2 ** 14;
 const TREE_DEPTH = 14;
@@ -35,15 +36,21 @@ function whole(payload: number, topic: string, alias: boolean): number {
   return payload + mqtt + tls;
 }
 
-/** Proof and checkpoint of a stream, published once a minute: the share of `seconds`. A leaf is never sent. */
+/**
+ * Proof and checkpoint of a stream, published once a minute, and once an hour the proof that the ledger only grew: the
+ * share of `seconds`. A leaf is never sent.
+ */
 export function proofShare(seconds: number, alias: boolean): number {
   const origin = `tollgate/${'0'.repeat(16)}`;
   const base64 = (bytes: number): string => Buffer.alloc(bytes).toString('base64');
   // C2SP tlog-checkpoint and signed-note: root, key id of 4 bytes and Ed25519 signature in base64.
   const checkpoint = `${origin}\n${TREE_SIZE}\n${base64(SHA256)}\n\n\u2014 ${origin} ${base64(4 + 64)}\n`;
   const path = Array.from({ length: TREE_DEPTH }, () => new Uint8Array(SHA256));
-  const proof = encodeProof({ checkpoint, seq: 3600, leafIndex: TREE_SIZE - 1, path, evicted: [], consistency: null });
-  return (whole(proof.length, proofTopic(TOPIC), alias) * seconds) / PUBLISH_EVERY_S;
+  const common = { checkpoint, seq: 3600, leafIndex: TREE_SIZE - 1, path, evicted: [] };
+  const proof = encodeProof({ ...common, consistency: null });
+  const linked = encodeProof({ ...common, consistency: { fromSize: TREE_SIZE - 70, nodes: [...path, ...path] } });
+  const link = (linked.length - proof.length) / LINK_EVERY_S;
+  return (whole(proof.length, proofTopic(TOPIC), alias) / PUBLISH_EVERY_S + link) * seconds;
 }
 
 /** A session opened for the bench's stream, to seal what it measures. */

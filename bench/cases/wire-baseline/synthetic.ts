@@ -34,7 +34,7 @@ export class Dice {
 type Process = (before: number) => number;
 
 const clamp = (value: number, bits: number, signed: boolean): number =>
-  Math.max(signed ? -(2 ** (bits - 1)) : 0, Math.min(2 ** (signed ? bits - 1 : bits) - 1, Math.round(value)));
+  Math.max(signed ? -(2 ** (bits - 1)) : 0, Math.min(2 ** (signed ? bits - 1 : bits) - 1, Math.round(value))) + 0;
 
 /** Kinds of signals that a bus carries, each with a random scale. */
 const KINDS: readonly ((dice: Dice, periodMs: number) => Process)[] = [
@@ -86,6 +86,16 @@ const KINDS: readonly ((dice: Dice, periodMs: number) => Process)[] = [
     const noise = dice.of([0, 0.4, 0.8, 1.5]);
     const shift = Math.round(dice.normal() * 5);
     return (before) => before * ratio + shift + dice.normal() * noise;
+  },
+  // An alive counter, now and then after a frame that was lost.
+  (dice) => {
+    const modulus = dice.of([16, 16, 15, 256, 4]);
+    const lost = dice.of([0, 0, 0, 0.002]);
+    let value = Math.floor(dice.next() * modulus);
+    return () => {
+      value = (value + (dice.next() < lost ? 2 : 1)) % modulus;
+      return value;
+    };
   },
   // A constant.
   (dice) => {
