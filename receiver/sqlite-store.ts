@@ -1,4 +1,5 @@
 import { closeSync, openSync } from 'node:fs';
+import { setTimeout as sleep } from 'node:timers/promises';
 import Database from 'better-sqlite3';
 import { TollgateError } from '#contracts';
 import {
@@ -25,8 +26,9 @@ import { rowsOf } from './values.ts';
 
 /** SQLite's number for FULL. */
 const SYNCHRONOUS_FULL = 2;
-/** How long one process waits for another's transaction, ms. */
-const BUSY_MS = 30_000;
+/** How long one process waits for another's transaction, ms, and how long before it asks again. */
+const BUSY_MS = 60_000;
+const AGAIN_MS = 2;
 
 const STATE = 'SELECT id, tenant, unit, boot, session FROM streams WHERE pseudonym = ? AND stream = ?';
 const POSITION = `SELECT s.next, s.proven_seq, s.proven_chain, coalesce(u.size, 0),
@@ -73,12 +75,14 @@ export class SqliteStore implements ReceiverStore {
     this.#path = path;
     try {
       if (path !== ':memory:') createPrivate(path);
-      this.#db = new Database(path, { timeout: BUSY_MS });
+      this.#db = new Database(path);
       this.#db.exec('PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;');
       // The driver's own default is NORMAL in WAL mode, which loses acknowledged rows in a power cut.
       const [synchronous] = this.#db.prepare('PRAGMA synchronous').raw(true).get() as [number];
       if (synchronous !== SYNCHRONOUS_FULL) throw new Error('synchronous is not FULL');
       this.#db.transaction(() => makeTables(this.#db)).immediate();
+      // From here on `#begun` waits, and the event loop with it goes on.
+      this.#db.exec('PRAGMA busy_timeout = 0');
     } catch (cause) {
       throw storeError(cause, path);
     }
@@ -277,7 +281,7 @@ export class SqliteStore implements ReceiverStore {
   #transaction<T>(work: () => Promise<T>): Promise<T> {
     const turn = this.#turn.then(async () => {
       try {
-        this.#db.exec('BEGIN IMMEDIATE');
+        await this.#begun();
         const result = await work();
         this.#db.exec('COMMIT');
         return result;
@@ -290,6 +294,19 @@ export class SqliteStore implements ReceiverStore {
     });
     this.#turn = turn.catch(() => undefined);
     return turn;
+  }
+
+  /** Begins a transaction as soon as no other process holds one. */
+  async #begun(): Promise<void> {
+    for (const since = performance.now(); ; ) {
+      try {
+        this.#db.exec('BEGIN IMMEDIATE');
+        return;
+      } catch (error) {
+        if ((error as { code?: string }).code !== 'SQLITE_BUSY' || performance.now() - since > BUSY_MS) throw error;
+      }
+      await sleep(AGAIN_MS);
+    }
   }
 
   #position(id: number): Position {

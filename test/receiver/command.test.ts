@@ -111,7 +111,7 @@ describe('tollgate receive', () => {
       '1',
     ).ended;
     expect(code).toBe(1);
-    expect(err).toContain('TG_RECEIVER_SESSION');
+    expect(err).toContain('TG_RECEIVER_STRANGER');
     await link.end();
   });
 

@@ -24,6 +24,8 @@ if (POSTGRES === null) {
 export interface Postgres {
   /** A database with no tables in it; each call is another. */
   fresh(): string;
+  /** Ends all connections, as a restart of the server does. */
+  kick(): void;
   stop(): Promise<void>;
 }
 
@@ -68,6 +70,11 @@ export async function startPostgres(): Promise<Postgres> {
       const schema = `s${randomBytes(6).toString('hex')}`;
       psql(`CREATE SCHEMA ${schema}`);
       return url(`&options=${encodeURIComponent(`-c search_path=${schema}`)}`);
+    },
+    kick: () => {
+      psql(
+        'SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = current_user AND pid <> pg_backend_pid()',
+      );
     },
     stop: async () => {
       const gone = new Promise((resolve) => server.once('exit', resolve));

@@ -325,6 +325,7 @@ overEachStore((fixture) => {
         expect(made.receiver.status()).toMatchObject(
           { session: { sessions: 1 }, record: { opened: 1 }, proof: { proven: 1 } }[kind],
         );
+        await made.store.close();
       }
     });
 
