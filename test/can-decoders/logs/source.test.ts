@@ -108,7 +108,7 @@ describe('a log that is cut short', () => {
 
   it('gives what was whole, and rejects where gzip is damaged', async () => {
     const path = join(dir, 'cut.asc.gz');
-    const text = 'base hex timestamps absolute\n' + '1.5 1 100 Rx d 2 A0 0F\n'.repeat(2000);
+    const text = `base hex timestamps absolute\n${'1.5 1 100 Rx d 2 A0 0F\n'.repeat(2000)}`;
     await writeFile(path, gzipSync(text).subarray(0, -12));
     const frames: number[] = [];
     const source = logSource({ name: 'log', path, bootId: BOOT });
