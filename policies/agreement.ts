@@ -1,19 +1,14 @@
 import { createHash } from 'node:crypto';
-import type { ErrorCode } from '#contracts';
-import { type Condition, conditionText } from './condition.ts';
+import { type Budget, takeBudgets } from './budgets.ts';
+import type { Condition } from './condition.ts';
 import { readConditions, type Warn } from './constraints.ts';
 import { DocumentReader, type Node, type ObjectNode, step } from './document.ts';
+import { type Demand, type Duty, DutyReader } from './duties.ts';
 import { parseJson } from './json.ts';
-import { ACTIONS, CONTEXT_AUTO, CONTEXT_ODRL, FOREIGN_ACTIONS, OPERANDS, PROFILE } from './vocabulary.ts';
+import { NodeReader, type PartyRef } from './parties.ts';
+import { CONTEXT_AUTO, CONTEXT_ODRL, FOREIGN_ACTIONS, PROFILE } from './vocabulary.ts';
 
-/** A transform that the operation must carry, and at least this strongly. */
-export interface Demand {
-  readonly operand: 'auto:aggregationWindow' | 'auto:sampling' | 'auto:precision' | 'auto:minSamples';
-  /** ms, metres or samples; the operation's parameter must not be lower. */
-  readonly atLeast: number;
-  /** As the document says it. */
-  readonly text: string;
-}
+export type { Budget, Demand, Duty };
 
 export type RuleKind = 'permission' | 'prohibition' | 'obligation';
 
@@ -30,17 +25,29 @@ export interface Rule {
   readonly condition: Condition;
   /** Refinements by a transform, and duties to transform. */
   readonly demands: readonly Demand[];
+  /** Other duties, and the acts of an obligation; one that cannot be met denies. */
+  readonly duties: readonly Duty[];
+  /** Of a permission: how often or how much, counted by the store. */
+  readonly budgets: readonly Budget[];
+  /** Of a prohibition: what would fall due if it were violated. The gate never violates one. */
+  readonly remedies: readonly Duty[];
 }
 
-/** What a data owner allows (an Agreement), or what a jurisdiction or owner lays down for all (a Set). */
+/** Who laid a policy down; where several prohibit, the strongest is named (law pack > owner > fleet > recipient). */
+export const LAYERS = ['law', 'owner', 'fleet', 'recipient'] as const;
+export type Layer = (typeof LAYERS)[number];
+
+/** What a data owner allows (an Agreement), what one lays down for all (a Set), or what is proposed (an Offer). */
 export interface Agreement {
   readonly file: string;
-  readonly type: 'Agreement' | 'Set';
+  /** An Offer is read and opens and closes nothing: it is not in force until both sides agree. */
+  readonly type: 'Agreement' | 'Set' | 'Offer';
+  readonly layer: Layer;
   readonly uid: string;
   readonly version: number;
-  /** The data owner; null only in a Set. */
+  /** The data owner; null only in a Set or Offer. */
   readonly assigner: string | null;
-  /** The recipient whom the rules bind; null only in a Set: they bind everyone. */
+  /** The recipient whom the rules bind; null only in a Set or Offer: they bind everyone. */
   readonly assignee: string | null;
   readonly permissions: readonly Rule[];
   readonly prohibitions: readonly Rule[];
@@ -58,34 +65,21 @@ const POLICY_KEYS = [
   'profile',
   'conflict',
   'auto:version',
+  'auto:layer',
   'assigner',
   'assignee',
   'permission',
   'prohibition',
   'obligation',
 ] as const;
-const DEMANDS: readonly Demand['operand'][] = [
-  'auto:aggregationWindow',
-  'auto:sampling',
-  'auto:precision',
-  'auto:minSamples',
-];
 /** Keys of ODRL that this version knows but does not enforce; ignoring one would open or close what it should not. */
-const UNENFORCED_KEYS: readonly string[] = [
-  'assigner',
-  'assignee',
-  'remedy',
-  'consequence',
-  'relation',
-  'function',
-  'output',
-  'failure',
-  'inheritFrom',
-];
-/** Sub-path of VSS; the root names the tree. */
-const VSS_TARGET = /^vss:[A-Za-z][A-Za-z0-9_]*(\.[A-Za-z0-9_]+)*$/;
-const DBC_TARGET = /^dbc:([^\s/]+\/)?[A-Za-z_][A-Za-z0-9_]*\.[A-Za-z_][A-Za-z0-9_]*$/;
-const IRI = /^[A-Za-z][A-Za-z0-9+.-]*:\S+$/;
+const UNENFORCED_KEYS: readonly string[] = ['relation', 'function', 'output', 'failure', 'inheritFrom'];
+/** Keys that a rule of each kind takes beside those of all. */
+const OWN_KEYS: Readonly<Record<RuleKind, readonly string[]>> = {
+  permission: ['duty'],
+  prohibition: ['remedy'],
+  obligation: ['consequence'],
+};
 const RULE_UID = /^\S{1,128}$/;
 const MAX_VERSION = Number.MAX_SAFE_INTEGER;
 
@@ -107,10 +101,17 @@ class AgreementReader {
   readonly #file: string;
   readonly #warnings: string[] = [];
   readonly #uids = new Set<string>();
+  readonly #nodes: NodeReader;
+  readonly #duties: DutyReader;
+  #assigner: string | null = null;
+  /** What narrows the party that the policy names: it holds for each of its rules. */
+  #narrowed: readonly Condition[] = [];
 
   constructor(reader: DocumentReader, file: string) {
     this.#reader = reader;
     this.#file = file;
+    this.#nodes = new NodeReader(reader, (node, message) => this.#warn(node, message));
+    this.#duties = new DutyReader(reader, (node, message) => this.#warn(node, message));
   }
 
   read(root: Node, hash: Uint8Array): Agreement {
@@ -129,14 +130,19 @@ class AgreementReader {
       throw reader.fault('TG_POLICY_CONFLICT', conflict, 'the only conflict strategy is "prohibit"');
     }
     const version = reader.get(object, 'auto:version');
+    const layer = reader.get(object, 'auto:layer');
+    this.#assigner = this.#party(object, 'assigner', type)?.id ?? null;
+    const assignee = this.#party(object, 'assignee', type);
+    this.#narrowed = assignee?.refinement ?? [];
     const rules = (kind: RuleKind) => this.#rules(object, kind);
     const agreement: Agreement = {
       file: this.#file,
       type,
-      uid: this.#iri(reader.need(object, 'uid', 'a policy'), 'uid'),
+      layer: layer === undefined ? 'owner' : this.#layer(layer),
+      uid: this.#nodes.iri(reader.need(object, 'uid', 'a policy'), 'uid'),
       version: version === undefined ? 1 : reader.integer(version, 'auto:version', 1, MAX_VERSION),
-      assigner: this.#party(object, 'assigner', type),
-      assignee: this.#party(object, 'assignee', type),
+      assigner: this.#assigner,
+      assignee: assignee?.id ?? null,
       permissions: rules('permission'),
       prohibitions: rules('prohibition'),
       obligations: rules('obligation'),
@@ -176,26 +182,39 @@ class AgreementReader {
     if (auto?.kind !== 'scalar' || auto.value !== CONTEXT_AUTO) throw wrong(terms);
   }
 
-  #type(node: Node): 'Agreement' | 'Set' {
+  #type(node: Node): Agreement['type'] {
     const type = this.#reader.text(node, '@type');
     if (type === 'Agreement' || type === 'Set') return type;
-    if (type === 'Offer')
-      throw this.#reader.fault('TG_POLICY_TYPE', node, 'an Offer is not in force until both sides agree');
+    if (type === 'Offer') {
+      this.#warn(node, 'an Offer is not in force until both sides agree: it opens and closes nothing');
+      return type;
+    }
     throw this.#reader.unknown('TG_POLICY_TYPE', node, type, 'a type of policy', ['Agreement', 'Set', 'Offer']);
   }
 
-  #party(object: ObjectNode, key: 'assigner' | 'assignee', type: string): string | null {
-    const node = this.#reader.get(object, key);
-    if (node !== undefined) return this.#iri(node, key);
-    if (type === 'Agreement') throw this.#reader.wrong(object, `an Agreement needs "${key}"`);
-    return null;
+  #layer(node: Node): Layer {
+    const word = this.#reader.text(node, 'auto:layer');
+    const known = LAYERS.filter((layer) => layer !== 'law');
+    const layer = known.find((one) => one === word);
+    // A document does not make itself law: the configuration names the law packs.
+    if (layer === undefined) throw this.#reader.unknown('TG_POLICY_VALUE', node, word, 'a layer', known);
+    return layer;
   }
 
-  #iri(node: Node, what: string): string {
-    const text = this.#reader.text(node, what);
-    if (!IRI.test(text))
-      throw this.#reader.wrong(node, `${what} must be an IRI like urn:uuid:… or did:…, is "${text}"`);
-    return text;
+  #party(object: ObjectNode, key: 'assigner' | 'assignee', type: string): PartyRef | null {
+    const node = this.#reader.get(object, key);
+    if (node !== undefined) {
+      const party = this.#nodes.party(node, key);
+      if (party.members !== null)
+        throw this.#reader.fault(
+          'TG_POLICY_UNSUPPORTED',
+          node,
+          `"${key}" of a policy is one party: name a collection in its rules`,
+        );
+      return party;
+    }
+    if (type === 'Agreement') throw this.#reader.wrong(object, `an Agreement needs "${key}"`);
+    return null;
   }
 
   #rules(object: ObjectNode, kind: RuleKind): Rule[] {
@@ -207,28 +226,39 @@ class AgreementReader {
   #rule(node: Node, kind: RuleKind, index: number): Rule {
     const reader = this.#reader;
     const object = reader.object(node, `a ${kind}`);
-    const keys = ['uid', 'target', 'action', 'constraint', ...(kind === 'permission' ? ['duty'] : [])];
-    this.#known(object, `a ${kind}`, keys);
+    this.#known(object, `a ${kind}`, [
+      'uid',
+      'target',
+      'action',
+      'constraint',
+      'assigner',
+      'assignee',
+      ...OWN_KEYS[kind],
+    ]);
     const uidNode = reader.get(object, 'uid');
     const uid = uidNode === undefined ? `#${kind}/${index}` : reader.text(uidNode, 'uid');
     if (!RULE_UID.test(uid))
       throw reader.wrong(uidNode ?? object, 'the uid of a rule has at most 128 characters and no space');
     if (this.#uids.has(uid)) throw reader.wrong(uidNode ?? object, `two rules have the uid "${uid}"`);
     this.#uids.add(uid);
-    const targetNode = reader.need(object, 'target', `a ${kind}`);
-    const targets = reader.oneOrMany(targetNode, 'target').map((item) => this.#target(item));
     const constraint = reader.get(object, 'constraint');
-    const parts = constraint === undefined ? [] : readConditions(reader, constraint, this.#warn);
-    const demands: Demand[] = [];
+    const { targets, narrowed } = this.#targets(reader.need(object, 'target', `a ${kind}`));
+    const parts = [
+      ...this.#narrowed,
+      ...this.#parties(object),
+      ...narrowed,
+      ...(constraint === undefined ? [] : readConditions(reader, constraint, this.#warn)),
+    ];
+    const obliged = { demands: [] as Demand[], duties: [] as Duty[] };
     const actionNode = reader.need(object, 'action', `a ${kind}`);
-    const actions = reader
-      .oneOrMany(actionNode, 'action')
-      .map((item) =>
-        kind === 'obligation'
-          ? this.#transform(item, 'an obligation', demands)
-          : this.#action(item, kind, parts, demands),
-      );
-    const refined = parts.length > 0 || demands.length > 0;
+    const items = reader.oneOrMany(actionNode, 'action');
+    const consequences = kind === 'obligation' ? this.#duties.below(object, 'consequence') : [];
+    const actions = items.map((item) =>
+      kind === 'obligation'
+        ? this.#duties.act(item, 'an obligation', object, consequences, obliged)
+        : this.#action(item, kind, parts, obliged.demands),
+    );
+    const refined = parts.length > 0 || obliged.demands.length > 0;
     if (kind !== 'obligation' && actions.length > 1 && refined && this.#refines(actionNode)) {
       throw reader.fault(
         'TG_POLICY_UNSUPPORTED',
@@ -237,26 +267,64 @@ class AgreementReader {
       );
     }
     const duty = reader.get(object, 'duty');
-    if (duty !== undefined) for (const item of reader.oneOrMany(duty, 'duty')) this.#duty(item, demands);
-    return { kind, uid, pointer: object.pointer, targets, actions, condition: { op: 'and', parts }, demands };
+    if (duty !== undefined) for (const item of reader.oneOrMany(duty, 'duty')) this.#duties.duty(item, obliged);
+    const remedies = kind === 'prohibition' ? this.#duties.below(object, 'remedy') : [];
+    const budgets = takeBudgets(parts, (text) =>
+      reader.fault(
+        'TG_POLICY_UNSUPPORTED',
+        constraint ?? object,
+        `${text} limits a permission only, and not in "or" or "xone"`,
+      ),
+    );
+    if (budgets.length > 0 && kind !== 'permission')
+      throw reader.fault('TG_POLICY_UNSUPPORTED', constraint ?? object, `${budgets[0]!.text} limits a permission only`);
+    const condition: Condition = { op: 'and', parts };
+    return { kind, uid, pointer: object.pointer, targets, actions, condition, ...obliged, budgets, remedies };
+  }
+
+  /** Targets of a rule, and what narrows them all alike. */
+  #targets(node: Node): { targets: readonly string[]; narrowed: readonly Condition[] } {
+    const items = this.#reader.oneOrMany(node, 'target');
+    const found = items.map((item) => this.#nodes.target(item));
+    const refined = found.findIndex(({ refinement }) => refinement.length > 0);
+    if (refined >= 0 && found.length > 1)
+      throw this.#reader.fault(
+        'TG_POLICY_UNSUPPORTED',
+        items[refined]!,
+        'a refined target in a list: write one rule for each',
+      );
+    return { targets: found.flatMap(({ targets }) => targets), narrowed: found[0]!.refinement };
+  }
+
+  /** Parties of a rule as conditions on the recipient; the assigner is the policy's own. */
+  #parties(object: ObjectNode): readonly Condition[] {
+    const assigner = this.#reader.get(object, 'assigner');
+    if (assigner !== undefined && this.#nodes.party(assigner, 'assigner').id !== this.#assigner)
+      throw this.#reader.fault('TG_POLICY_UNSUPPORTED', assigner, 'a rule has the assigner of its policy, no other');
+    const node = this.#reader.get(object, 'assignee');
+    if (node === undefined) return [];
+    const { id, members, refinement } = this.#nodes.party(node, 'assignee');
+    const ids = members ?? [id];
+    return [
+      {
+        op: 'atom',
+        operand: 'recipient',
+        operator: 'isAnyOf',
+        value: { type: 'ids', ids },
+        text: `recipient isAnyOf ${members === null ? id : `the members of ${id}`}`,
+        pointer: node.pointer,
+      },
+      ...refinement,
+    ];
   }
 
   #refines(node: Node): boolean {
     return node.kind === 'array' && node.items.some((item) => item.kind === 'object' && item.entries.has('refinement'));
   }
 
-  #target(node: Node): string {
-    const target = this.#reader.text(node, 'target');
-    if (VSS_TARGET.test(target) || DBC_TARGET.test(target)) return target;
-    const message = /[*?]/.test(target)
-      ? `"${target}" has a wildcard: this version takes branches, which cover all below them`
-      : `"${target}" is no target: write vss:<path of a signal or branch> or dbc:<Message>.<Signal>`;
-    throw this.#reader.fault(/[*?]/.test(target) ? 'TG_POLICY_UNSUPPORTED' : 'TG_POLICY_VALUE', node, message);
-  }
-
   /** An action, whose refinements become conditions of the rule or, by a transform, demands of a permission. */
   #action(node: Node, kind: RuleKind, parts: Condition[], demands: Demand[]): string {
-    const { action, refinement } = this.#actionParts(node);
+    const { action, refinement } = this.#duties.action(node);
     if (kind === 'prohibition' && FOREIGN_ACTIONS.includes(action)) {
       const message = `this version cannot enforce a prohibition of "${action}": it happens at the recipient; prohibit "distribute"`;
       throw this.#reader.fault('TG_POLICY_UNSUPPORTED', node, message);
@@ -265,99 +333,8 @@ class AgreementReader {
     for (const item of this.#reader.oneOrMany(refinement, 'refinement')) {
       const [condition] = readConditions(this.#reader, item, this.#warn) as [Condition];
       if (kind === 'prohibition') parts.push(condition);
-      else this.#refine(item, condition, parts, demands);
+      else this.#duties.refine(item, condition, parts, demands);
     }
     return action;
   }
-
-  #refine(node: Node, condition: Condition, parts: Condition[], demands: Demand[]): void {
-    if (condition.op === 'and') for (const part of condition.parts) this.#refine(node, part, parts, demands);
-    else if (condition.op === 'atom' && OPERANDS[condition.operand]?.phase === 'transform')
-      demands.push(this.#demand(node, condition));
-    else if (hasTransform(condition)) {
-      throw this.#reader.fault('TG_POLICY_UNSUPPORTED', node, 'a demanded transform cannot stand in "or" or "xone"');
-    } else parts.push(condition);
-  }
-
-  #demand(node: Node, condition: Condition & { op: 'atom' }): Demand {
-    if (condition.operator !== 'gteq') {
-      const code: ErrorCode = 'TG_POLICY_UNKNOWN_OPERATOR';
-      throw this.#reader.fault(
-        code,
-        node,
-        `a demand is written with "gteq", not "${condition.operator}" (${condition.text})`,
-      );
-    }
-    const operand = DEMANDS.find((known) => known === condition.operand)!;
-    const atLeast = condition.value.type === 'numbers' ? condition.value.numbers[0]! : 0;
-    if (atLeast < 0) throw this.#reader.wrong(node, `a demand must not be negative (${condition.text})`);
-    return { operand, atLeast, text: condition.text };
-  }
-
-  #actionParts(node: Node): { action: string; refinement: Node | undefined } {
-    const reader = this.#reader;
-    const object = node.kind === 'object' ? reader.record(node, 'an action', ['value', 'refinement']) : null;
-    const name = object === null ? node : reader.need(object, 'value', 'an action');
-    const action = reader.text(name, 'action');
-    if (action === 'actuate')
-      throw reader.fault(
-        'TG_POLICY_UNSUPPORTED',
-        name,
-        'the agent only reads the vehicle: "actuate" is never permitted',
-      );
-    if (!ACTIONS.includes(action)) {
-      throw reader.unknown('TG_POLICY_UNKNOWN_ACTION', name, action, 'an action of auto-odrl/1', ACTIONS);
-    }
-    return { action, refinement: object === null ? undefined : reader.get(object, 'refinement') };
-  }
-
-  #duty(node: Node, demands: Demand[]): void {
-    const object = this.#reader.object(node, 'a duty');
-    this.#known(object, 'a duty', ['uid', 'action', 'constraint']);
-    const constraint = this.#reader.get(object, 'constraint');
-    const action = this.#reader.need(object, 'action', 'a duty');
-    for (const item of this.#reader.oneOrMany(action, 'action')) this.#transform(item, 'a duty', demands);
-    if (constraint !== undefined)
-      throw this.#reader.fault('TG_POLICY_UNSUPPORTED', constraint, 'a duty with a constraint cannot be enforced yet');
-  }
-
-  /** A duty that the unit can carry out: to aggregate or to anonymize (cloak). Any other cannot be met, so it is refused. */
-  #transform(node: Node, what: string, demands: Demand[]): string {
-    const { value } = dutyAction(node);
-    if (value === 'delete' || value === 'inform' || value === 'compensate') {
-      throw this.#reader.fault('TG_POLICY_UNSUPPORTED', node, `this version cannot carry out the duty "${value}"`);
-    }
-    const { action, refinement } = this.#actionParts(node);
-    const operand =
-      action === 'aggregate' ? 'auto:aggregationWindow' : action === 'anonymize' ? 'auto:precision' : null;
-    if (operand === null) {
-      throw this.#reader.fault(
-        'TG_POLICY_UNSUPPORTED',
-        node,
-        `${what} is to aggregate or to anonymize, "${action}" cannot be carried out`,
-      );
-    }
-    demands.push({ operand, atLeast: 0, text: `duty ${action}` });
-    if (refinement === undefined) return action;
-    const rest: Condition[] = [];
-    for (const item of this.#reader.oneOrMany(refinement, 'refinement')) {
-      const [condition] = readConditions(this.#reader, item, this.#warn) as [Condition];
-      this.#refine(item, condition, rest, demands);
-    }
-    if (rest.length > 0) {
-      const message = `${what} is refined by transforms only, not by ${conditionText(rest[0]!)}`;
-      throw this.#reader.fault('TG_POLICY_UNSUPPORTED', refinement, message);
-    }
-    return action;
-  }
-}
-
-function dutyAction(node: Node): { value: string | null } {
-  const name = node.kind === 'object' ? node.entries.get('value')?.value : node;
-  return { value: name?.kind === 'scalar' && typeof name.value === 'string' ? name.value : null };
-}
-
-function hasTransform(condition: Condition): boolean {
-  if (condition.op === 'atom') return OPERANDS[condition.operand]?.phase === 'transform';
-  return condition.op !== 'known' && condition.parts.some(hasTransform);
 }

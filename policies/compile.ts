@@ -1,10 +1,13 @@
 import { nearest, type SignalInfo, TollgateError } from '#contracts';
-import type { Agreement, Rule } from './agreement.ts';
+import { type Agreement, LAYERS, type Rule } from './agreement.ts';
+import { type Asked, alignment } from './alignment.ts';
 import type { Campaign, CampaignSignal } from './campaign.ts';
 import { type Condition, canFail, canHold, conditionText, FALSE, failing, isAlways } from './condition.ts';
+import { sensitiveClass } from './consent/sensitive.ts';
 import { bindContext, type ContextBinding, type SignalCatalogue } from './context.ts';
-import { decide, type Known } from './decide.ts';
-import type { Denial, GateRule, Plan } from './plan.ts';
+import { decide, type Known, type RecipientFacts, type UnitFacts } from './decide.ts';
+import { canBeMet, type Duty } from './duties.ts';
+import type { BudgetPlan, Denial, DutyPlan, GateRule, Plan } from './plan.ts';
 import { PlanBuilder } from './plan-builder.ts';
 import { ruleReaches, targetReaches } from './targets.ts';
 import {
@@ -13,12 +16,13 @@ import {
   otherAxis,
   type Parameters,
   proposed,
+  refusalText,
   type SourcedDemand,
   strictest,
   unfit,
   withholdsLast,
 } from './transforms.ts';
-import { includesAction } from './vocabulary.ts';
+import { AGGREGATION_SERVICE, includesAction, SENSITIVITY, type Sensitivity } from './vocabulary.ts';
 
 export interface PlanInput {
   readonly campaigns: readonly Campaign[];
@@ -30,6 +34,11 @@ export interface PlanInput {
   readonly context: Readonly<Record<string, string>>;
   /** ms since 1970 UTC by the clock of the unit, null where unknown; it only ever closes: campaigns and permissions that are over. */
   readonly nowUtcMs: number | null;
+  /** By DID, what credentials say of recipients; one without an entry is unknown. */
+  readonly recipients?: ReadonlyMap<string, RecipientFacts>;
+  readonly unit?: UnitFacts;
+  /** Classes of signals by target (`vss:` branch or glob, `dbc:` name); the highest that reaches a signal counts. */
+  readonly sensitivity?: Readonly<Record<string, Sensitivity>>;
 }
 
 /** What a signal needs of its agreement before it leaves (formats: a permission to distribute includes them). */
@@ -72,19 +81,26 @@ class Compiler {
   /** Law packs first: where several prohibitions apply, the stronger is named. */
   readonly #all: readonly Agreement[];
   readonly #builder: PlanBuilder;
+  #aligned: ReturnType<typeof alignment> = () => null;
 
   constructor(input: PlanInput) {
     this.#input = input;
     once([...input.agreements, ...input.lawPacks], ({ uid }) => uid);
     once(input.campaigns, ({ campaign, recipient }) => `${campaign} of ${recipient}`);
     this.#bindings = bindContext(input.context, input.signals);
-    this.#agreements = [...input.agreements].sort((a, b) => bytewise(a.uid, b.uid));
-    this.#all = [...[...input.lawPacks].sort((a, b) => bytewise(a.uid, b.uid)), ...this.#agreements];
+    const inForce = (documents: readonly Agreement[]) =>
+      documents.filter(({ type }) => type !== 'Offer').sort((a, b) => bytewise(a.uid, b.uid));
+    this.#agreements = inForce(input.agreements);
+    const laws = inForce(input.lawPacks);
+    const rank = (agreement: Agreement) => LAYERS.indexOf(laws.includes(agreement) ? 'law' : agreement.layer);
+    // Stable: within a layer the order of uids stays.
+    this.#all = [...laws, ...this.#agreements].sort((a, b) => rank(a) - rank(b));
     this.#builder = new PlanBuilder(this.#bindings);
   }
 
   plan(): Plan {
     for (const lawPack of this.#input.lawPacks) this.#refuseUnknownTargets(lawPack);
+    this.#aligned = alignment(this.#input.campaigns.flatMap((campaign) => this.#asked(campaign)));
     for (const campaign of this.#input.campaigns) this.#campaign(campaign);
     this.#warnings();
     return this.#builder.build();
@@ -93,6 +109,28 @@ class Compiler {
   #campaign(campaign: Campaign): void {
     const deny = (signal: string, why: Why) =>
       this.#builder.deny({ campaign: campaign.campaign, recipient: campaign.recipient, signal, ...why });
+    for (const members of this.#requests(campaign, deny)) this.#decide(campaign, members, deny);
+    this.#builder.closeCampaign(campaign);
+    this.#contextSignals(campaign, deny);
+  }
+
+  /** What a campaign asks of a signal that an agreement licenses under a demand, as it would run alone. */
+  #asked(campaign: Campaign): readonly Asked[] {
+    return this.#requests(campaign, () => {}).flatMap((members) => {
+      if (members.some(({ licences }) => licences.length === 0)) return [];
+      const demands = members.flatMap((member) => this.#demands(campaign, member).demands);
+      const start = members.map((member) => proposed(member.entry, campaign.everyMs)).reduce(coarser);
+      const { parameters, refused } = strictest(start, demands);
+      // Without a demand the recipient may have the signal raw: there is nothing to find out by subtracting.
+      const by = demands.find(({ atLeast }) => atLeast > 0);
+      if (refused !== null || by === undefined) return [];
+      const { campaign: name, recipient } = campaign;
+      return members.map(({ info }) => ({ campaign: name, recipient, signal: keyOf(info), parameters, by }));
+    });
+  }
+
+  /** The requests of a campaign that can be decided; both axes of a cloaked position go together. */
+  #requests(campaign: Campaign, deny: (signal: string, why: Why) => void): readonly (readonly Request[])[] {
     const requests = new Map<string, Request>();
     for (const entry of campaign.signals) {
       const info = this.#input.signals.byName.get(entry.signal);
@@ -107,15 +145,13 @@ class Compiler {
       } else requests.set(keyOf(info), this.#request(campaign, entry, info));
     }
     const done = new Set<Request>();
-    for (const request of requests.values()) {
-      if (done.has(request)) continue;
+    return [...requests.values()].flatMap((request) => {
+      if (done.has(request)) return [];
       const pair = request.entry.operation === 'cloak' ? pairOf(request, [...requests.values()]) : undefined;
       const members = pair === undefined ? [request] : [request, pair];
       for (const member of members) done.add(member);
-      this.#decide(campaign, members, deny);
-    }
-    this.#builder.closeCampaign(campaign);
-    this.#contextSignals(campaign, deny);
+      return [members];
+    });
   }
 
   #expired({ expiresMs }: Campaign): boolean {
@@ -125,7 +161,7 @@ class Compiler {
 
   /** Which agreements permit a signal, tests on the operation left open, and which permission came closest if none. */
   #request(campaign: Campaign, entry: CampaignSignal, info: SignalInfo): Request {
-    const known = this.#known(campaign, null);
+    const known = this.#known(campaign, null, info);
     const licences: Licence[] = [];
     let closest: Why = NO_PERMISSION;
     for (const agreement of this.#agreements) {
@@ -143,8 +179,12 @@ class Compiler {
             };
           continue;
         }
+        const unmet = rule.duties.find((duty) => !canBeMet(duty));
         const open = decide(rule.condition, known);
-        if (!canHold(open)) {
+        if (unmet !== undefined) {
+          if (closest.reason === 'no-permission')
+            closest = { ...at, constraint: `${unmet.text}, which cannot be met here`, reason: 'constraint' };
+        } else if (!canHold(open)) {
           // A failed constraint is closer than a permission for something else.
           if (closest.reason === 'no-permission') closest = { ...at, constraint: failing(open), reason: 'constraint' };
         } else permissions.push(rule);
@@ -157,14 +197,20 @@ class Compiler {
   /** Decides one signal, or both axes of a position together. */
   #decide(campaign: Campaign, members: readonly Request[], deny: (signal: string, why: Why) => void): void {
     const { entry } = members[0]!;
-    const start = members.map((member) => proposed(member.entry, campaign.everyMs)).reduce(coarser);
+    const alone = members.map((member) => proposed(member.entry, campaign.everyMs)).reduce(coarser);
     const licensed = members.every(({ licences }) => licences.length > 0);
-    const demands = licensed ? members.flatMap((member) => this.#demands(campaign, member)) : [];
+    const obliged = licensed ? members.map((member) => this.#demands(campaign, member)) : [];
+    const demands = obliged.flatMap((one) => one.demands);
+    const duties = obliged.flatMap((one) => one.duties);
+    const unmet = obliged.flatMap((one) => one.unmet)[0];
+    const aligned = members.map(({ info }) => this.#aligned(campaign.campaign, campaign.recipient, keyOf(info)));
+    const start = aligned.reduce((from, one) => one?.raise(from) ?? from, alone);
     const { parameters, raised, refused } = strictest(start, demands);
     const withheld = entry.results.includes('last') ? withholdsLast(demands) : null;
     const results = withheld === null ? entry.results : entry.results.filter((result) => result !== 'last');
-    let refusal = refused === null ? null : cannotCarry(refused, entry.operation);
-    if (withheld !== null && results.length === 0) refusal ??= cannotCarry(withheld, 'last');
+    let refusal: Why | null = unmet ?? (refused === null ? null : cannotCarry(refused, demands, entry.operation));
+    if (withheld !== null && results.length === 0) refusal ??= cannotCarry(withheld, demands, 'last');
+    refusal ??= aligned.find((one) => one?.conflict != null)?.conflict ?? null;
     const verdicts = members.map((member) => this.#verdict(campaign, member, members, parameters, refusal));
     const failed = verdicts.find((verdict): verdict is { why: Why } => 'why' in verdict);
     if (failed !== undefined) {
@@ -182,7 +228,9 @@ class Compiler {
         verdicts.every((verdict) => 'open' in verdict && verdict.open.some((one) => one.agreement === agreement)),
       );
       const operation = operationOf(parameters, results, axisOf(member.info));
-      this.#builder.add(campaign, member.info, operation, shared, prohibitions);
+      this.#builder.add(campaign, member.info, operation, shared, prohibitions, duties);
+      const coarse = aligned[i]?.note(alone) ?? null;
+      if (coarse !== null) this.#builder.raise(`${campaign.campaign}: ${member.info.name}: ${coarse}`);
       for (const note of raised) this.#builder.raise(`${campaign.campaign}: ${member.info.name}: ${note}`);
       if (withheld !== null) {
         const { text, rule, agreement } = withheld;
@@ -206,7 +254,7 @@ class Compiler {
     parameters: Parameters,
     refusal: Why | null,
   ): { why: Why } | { open: OpenLicence[]; prohibitions: GateRule[] } {
-    const known = this.#known(campaign, parameters);
+    const known = this.#known(campaign, parameters, member.info);
     const prohibitions = this.#prohibitions(campaign, member.info, known);
     if ('why' in prohibitions) return prohibitions;
     if (member.licences.length === 0) return { why: member.closest };
@@ -223,20 +271,45 @@ class Compiler {
     return { open: joint, prohibitions: prohibitions.rules };
   }
 
-  /** Demands of the permissions that apply, and of every obligation that reaches the signal. */
-  #demands(campaign: Campaign, { info, licences }: Request): SourcedDemand[] {
-    const known = { ...this.#known(campaign, null), nowUtcMs: null };
+  /** Demands and duties of the permissions that apply, and of every obligation that reaches the signal. */
+  #demands(campaign: Campaign, { info, licences }: Request): Obliged {
+    const known = { ...this.#known(campaign, null, info), nowUtcMs: null };
+    const aggregates = known.facts?.roles.includes(AGGREGATION_SERVICE) ?? false;
     const source = (agreement: Agreement, rule: Rule) =>
       rule.demands.map((demand) => ({ ...demand, rule: rule.uid, agreement: agreement.uid }));
     const permitted = licences.flatMap(({ agreement, permissions }) =>
       permissions.flatMap((rule) => source(agreement, rule)),
     );
-    const obliged = this.#bound(campaign).flatMap((agreement) =>
+    const obligations = this.#bound(campaign).flatMap((agreement) =>
       agreement.obligations
         .filter((rule) => this.#reaches(rule, info) && !isNever(decide(rule.condition, known)))
-        .flatMap((rule) => source(agreement, rule)),
+        .map((rule) => ({ agreement, rule })),
     );
-    return [...obliged, ...permitted];
+    const demands = [...obligations.flatMap(({ agreement, rule }) => source(agreement, rule)), ...permitted];
+    const subjects = demands.filter(({ operand }) => operand === 'auto:kMin');
+    if (aggregates) {
+      for (const { text, rule, agreement } of subjects)
+        this.#builder.raise(
+          `${campaign.campaign}: ${info.name}: ${text} of ${rule} of ${agreement} is left to the aggregation service`,
+        );
+    }
+    const unmet = obligations.flatMap(({ agreement, rule }) =>
+      rule.duties
+        .filter((duty) => !canBeMet(duty))
+        .map(
+          ({ text }): Why => ({
+            agreement: agreement.uid,
+            rule: rule.uid,
+            constraint: `${text}, which cannot be met here`,
+            reason: 'prohibited',
+          }),
+        ),
+    );
+    return {
+      demands: aggregates ? demands.filter(({ operand }) => operand !== 'auto:kMin') : demands,
+      duties: obligations.flatMap(({ agreement, rule }) => dutyPlans(agreement, rule.uid, rule.duties)),
+      unmet,
+    };
   }
 
   #reaches(rule: Rule, info: SignalInfo): boolean {
@@ -274,7 +347,7 @@ class Compiler {
     return { rules };
   }
 
-  #known(campaign: Campaign, parameters: Parameters | null): Known {
+  #known(campaign: Campaign, parameters: Parameters | null, info: SignalInfo): Known {
     const { recipient, purpose } = campaign;
     const binding = (operand: string): ContextBinding | 'prohibited' => {
       const bound = this.#bindings.get(operand) ?? { kind: 'none' };
@@ -282,7 +355,25 @@ class Compiler {
         bound.kind === 'signals' && bound.signals.some(({ signal }) => this.#unreadable(campaign, signal) !== null);
       return blocked ? 'prohibited' : bound;
     };
-    return { recipient, purpose, nowUtcMs: this.#input.nowUtcMs, parameters, binding };
+    return {
+      recipient,
+      purpose,
+      nowUtcMs: this.#input.nowUtcMs,
+      parameters,
+      binding,
+      ...this.#standing(recipient, info),
+    };
+  }
+
+  #standing(recipient: string, info: SignalInfo): Pick<Known, 'facts' | 'unit' | 'sensitivity'> {
+    const { recipients, unit, sensitivity, signals } = this.#input;
+    const classes = Object.entries(sensitivity ?? {}).flatMap(([target, level]) =>
+      targetReaches(target, info, signals.byName, true) ? [SENSITIVITY.indexOf(level)] : [],
+    );
+    // A value of a car tells of its driver unless the owner says that it does not.
+    const own = sensitiveClass(info.name) ?? sensitiveClass(info.dbcName);
+    const level = classes.length > 0 ? SENSITIVITY[Math.max(...classes)]! : own === null ? 'personal' : 'sensitive';
+    return { facts: recipients?.get(recipient) ?? null, unit: unit ?? {}, sensitivity: level };
   }
 
   /** The prohibition of `read` or `use` that keeps a signal even from the gate; null where there is none. */
@@ -295,6 +386,7 @@ class Compiler {
       nowUtcMs: null,
       parameters: null,
       binding: () => ({ kind: 'none' }),
+      ...this.#standing(recipient, signal),
     };
     for (const agreement of this.#bound(campaign)) {
       for (const rule of agreement.prohibitions) {
@@ -364,24 +456,50 @@ class Compiler {
 export interface OpenLicence {
   readonly agreement: Agreement;
   readonly rules: readonly GateRule[];
+  /** Limits of its permissions, unless one without any always holds. */
+  readonly budgets: readonly BudgetPlan[];
+  readonly duties: readonly DutyPlan[];
+}
+
+interface Obliged {
+  readonly demands: readonly SourcedDemand[];
+  readonly duties: readonly DutyPlan[];
+  /** Obligations that nobody here can meet: they deny. */
+  readonly unmet: readonly Why[];
+}
+
+function dutyPlans({ uid }: Agreement, rule: string, duties: readonly Duty[]): readonly DutyPlan[] {
+  return duties.flatMap(({ action, withinMs }) =>
+    withinMs === null ? [] : [{ rule, agreement: uid, action, withinMs }],
+  );
 }
 
 function openLicences({ licences }: Request, known: Known): { why: Why } | { licences: OpenLicence[] } {
   let closest: Why | null = null;
   const open = licences.flatMap(({ agreement, permissions }) => {
+    const budgets: BudgetPlan[] = [];
+    const duties: DutyPlan[] = [];
+    let free = false;
     const rules = permissions.flatMap((rule) => {
       const condition = decide(rule.condition, known);
-      if (canHold(condition)) return [{ uid: rule.uid, agreement: agreement.uid, condition }];
+      if (canHold(condition)) {
+        for (const { counts, limit } of rule.budgets)
+          budgets.push({ agreement: agreement.uid, key: `${counts}/${rule.uid}`, limit });
+        free ||= rule.budgets.length === 0 && isAlways(condition);
+        duties.push(...dutyPlans(agreement, rule.uid, rule.duties));
+        return [{ uid: rule.uid, agreement: agreement.uid, condition }];
+      }
       closest ??= { agreement: agreement.uid, rule: rule.uid, constraint: failing(condition), reason: 'constraint' };
       return [];
     });
-    return rules.length === 0 ? [] : [{ agreement, rules }];
+    return rules.length === 0 ? [] : [{ agreement, rules, budgets: free ? [] : budgets, duties }];
   });
   return open.length === 0 ? { why: closest! } : { licences: open };
 }
 
-function cannotCarry({ agreement, rule, text }: SourcedDemand, carrier: string): Why {
-  return { agreement, rule, constraint: `${text}, which ${carrier} cannot carry`, reason: 'transform' };
+function cannotCarry(demand: SourcedDemand, demands: readonly SourcedDemand[], carrier: string): Why {
+  const { agreement, rule } = demand;
+  return { agreement, rule, constraint: refusalText(demand, demands, carrier), reason: 'transform' };
 }
 
 /** Both axes of a position run under the coarser proposal of the two. */

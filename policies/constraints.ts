@@ -1,7 +1,7 @@
 import { nearest } from '#contracts';
 import type { Atom, AtomValue, Condition, Place } from './condition.ts';
 import type { DocumentReader, Node, ObjectNode } from './document.ts';
-import { MAX_DURATION_MS, parseDateTime, parseDuration, parseTimeOfDay } from './time.ts';
+import { durationText, MAX_DURATION_MS, parseDateTime, parseDuration, parseTimeOfDay } from './time.ts';
 import {
   DAYS,
   OPERANDS,
@@ -139,6 +139,8 @@ function readValue(
   const texts = () => literals.map((node) => reader.text(node, `the value of "${operand}"`));
   switch (info.type) {
     case 'purpose':
+    case 'id':
+    case 'region':
     case 'party': {
       const ids = texts();
       if (info.type === 'purpose') for (const [i, id] of ids.entries()) warnOfPurpose(literals[i]!, id, warn);
@@ -174,6 +176,13 @@ function readValue(
       const ms = readDuration(reader, first, `the value of "${operand}"`);
       return { value: { type: 'numbers', numbers: [ms] }, words: [reader.text(first, 'a duration')] };
     }
+    case 'level': {
+      const levels = info.levels ?? [];
+      const text = reader.text(first, `the value of "${operand}"`);
+      const level = levels.indexOf(text);
+      if (level < 0) throw reader.unknown('TG_POLICY_VALUE', first, text, `a level of "${operand}"`, levels);
+      return { value: { type: 'numbers', numbers: [level] }, words: [text] };
+    }
     case 'number': {
       const numbers = literals.map((node) => reader.number(node, `the value of "${operand}"`));
       return { value: { type: 'numbers', numbers }, words: numbers.map(String) };
@@ -181,12 +190,12 @@ function readValue(
   }
 }
 
-/** A duration from 0 to a day, ms. */
-export function readDuration(reader: DocumentReader, node: Node, what: string): number {
+/** A duration from 0 to `most`, ms; without it at most a day. */
+export function readDuration(reader: DocumentReader, node: Node, what: string, most = MAX_DURATION_MS): number {
   const text = reader.text(node, what);
   const ms = parseDuration(text);
   if (ms === null) throw reader.wrong(node, `${what} must be a duration like 1s, 100ms or PT1S, is "${text}"`);
-  if (ms > MAX_DURATION_MS) throw reader.wrong(node, `${what} must be at most one day, is "${text}"`);
+  if (ms > most) throw reader.wrong(node, `${what} must be at most ${durationText(most)}, is "${text}"`);
   return ms;
 }
 

@@ -1,7 +1,31 @@
 import { type Atom, type Condition, FALSE, reduce, TRUE, type Truth, UNKNOWN } from './condition.ts';
 import type { ContextBinding } from './context.ts';
 import { type Parameters, transformValue } from './transforms.ts';
-import { isPurpose, OPERANDS, type Operator } from './vocabulary.ts';
+import type { Sensitivity } from './vocabulary.ts';
+import {
+  ATTESTATION,
+  type Attestation,
+  isPurpose,
+  isRegion,
+  OPERANDS,
+  type Operator,
+  SENSITIVITY,
+} from './vocabulary.ts';
+
+/** What the unit knows of a recipient by credentials that hold now. A recipient without facts is unknown: fails closed. */
+export interface RecipientFacts {
+  /** 0 to 5; null: no rating holds. */
+  readonly credit: number | null;
+  readonly roles: readonly string[];
+  /** ISO 3166 code; absent or null: unknown. */
+  readonly region?: string | null;
+}
+
+/** What is known of the unit itself; absent: unknown. */
+export interface UnitFacts {
+  readonly region?: string;
+  readonly attestation?: Attestation;
+}
 
 /** What is known when the plan is made, for one campaign. */
 export interface Known {
@@ -14,6 +38,11 @@ export interface Known {
   readonly nowUtcMs: number | null;
   /** The operation as it will run; null while demands are still gathered. */
   readonly parameters: Parameters | null;
+  /** Null: unknown. */
+  readonly facts: RecipientFacts | null;
+  readonly unit: UnitFacts;
+  /** Class of a signal. */
+  readonly sensitivity: Sensitivity;
   /** What the configuration says of a context operand, after prohibitions on its signals. */
   readonly binding: (operand: string) => ContextBinding | 'prohibited';
 }
@@ -29,6 +58,8 @@ function decideAtom(atom: Atom, known: Known, exclusive: boolean): { state: Trut
     const id = atom.operand === 'purpose' ? known.purpose : known.recipient;
     return { state: truth(idHolds(atom, id)), text: `${atom.text}, is ${id}` };
   }
+  if (phase === 'recipient' || phase === 'unit' || phase === 'signal') return standing(atom, known);
+  if (phase === 'counter') return { state: UNKNOWN, text: `${atom.text}, is counted, not tested` };
   if (phase === 'transform') {
     if (known.parameters === null) return null;
     const value = transformValue(atom.operand, known.parameters);
@@ -48,6 +79,40 @@ function decideAtom(atom: Atom, known: Known, exclusive: boolean): { state: Trut
   return { state: truth(numbersHold(atom, binding.value)), text: `${atom.text}, is assumed ${binding.value}` };
 }
 
+/** What credentials, the unit and the class of a signal say; no word of them is unknown. */
+function standing(atom: Atom, { facts, unit, sensitivity }: Known): { state: Truth; text: string } {
+  const told = (state: Truth, found: string | number) => ({ state, text: `${atom.text}, is ${found}` });
+  const unknown: { state: Truth; text: string } = { state: UNKNOWN, text: `${atom.text}, is unknown` };
+  const level = (levels: readonly string[], found: string | undefined) =>
+    found === undefined ? unknown : told(truth(numbersHold(atom, levels.indexOf(found))), found);
+  const region = (found: string | null | undefined) =>
+    found === undefined || found === null ? unknown : told(truth(idHolds(atom, found)), found);
+  switch (atom.operand) {
+    case 'auto:recipientRole':
+      return facts === null ? unknown : told(truth(rolesHold(atom, facts.roles)), facts.roles.join(', ') || 'none');
+    case 'auto:recipientCredit': {
+      const credit = facts?.credit ?? null;
+      return credit === null ? unknown : told(truth(numbersHold(atom, credit)), credit);
+    }
+    case 'auto:recipientRegion':
+      return region(facts?.region);
+    case 'auto:region':
+      return region(unit.region);
+    case 'auto:attestation':
+      return level(ATTESTATION, unit.attestation);
+    default:
+      return level(SENSITIVITY, sensitivity);
+  }
+}
+
+/** A recipient has several roles: one that fits is enough, none may where none is wanted, `isAllOf` wants each. */
+function rolesHold({ operator, value }: Atom, roles: readonly string[]): boolean {
+  const ids = value.type === 'ids' ? value.ids : [];
+  const some = ids.some((id) => roles.includes(id));
+  if (operator === 'neq' || operator === 'isNoneOf') return !some;
+  return operator === 'isAllOf' ? ids.every((id) => roles.includes(id)) : some;
+}
+
 const truth = (holds: boolean): Truth => (holds ? TRUE : FALSE);
 
 /** A moment that has passed does not come again; only this direction may be decided once. */
@@ -59,7 +124,9 @@ function overForEver(atom: Atom, nowUtcMs: number | null): boolean {
 
 function idHolds({ operand, operator, value }: Atom, id: string): boolean {
   const ids = value.type === 'ids' ? value.ids : [];
-  const isKind = operand === 'purpose' ? isPurpose : (one: string, of: string) => one === of;
+  const type = OPERANDS[operand]?.type;
+  const same = (one: string, of: string) => one === of;
+  const isKind = type === 'purpose' ? isPurpose : type === 'region' ? isRegion : same;
   switch (operator) {
     case 'eq':
       return ids[0] === id;

@@ -1,9 +1,18 @@
 /** What may leave: agreements, campaigns, the plan that follows from them, the gate that holds it. */
-export { type Agreement, type Demand, loadAgreement, type Rule } from './agreement.ts';
+export {
+  type Agreement,
+  type Budget,
+  type Demand,
+  type Duty,
+  type Layer,
+  loadAgreement,
+  type Rule,
+} from './agreement.ts';
 export { type Campaign, type CampaignSignal, loadCampaign } from './campaign.ts';
 export { compilePlan, type PlanInput } from './compile.ts';
 export type { Condition } from './condition.ts';
 export type { SignalCatalogue } from './context.ts';
+export type { RecipientFacts, UnitFacts } from './decide.ts';
 export { type Explanation, explainSignal } from './explain.ts';
 export type { Gate, GateDenial } from './gate.ts';
 export { createGate } from './gate-table.ts';
@@ -11,9 +20,11 @@ export { type ImportedPolicy, type ImportTerms, importPolicy } from './import/fo
 export type { Term, Triple } from './odrl/graph.ts';
 export { loadOdrlTriples } from './odrl/jsonld.ts';
 export type {
+  BudgetPlan,
   ContextSource,
   DecodeRight,
   Denial,
+  DutyPlan,
   GateRule,
   OperationPlan,
   Plan,

@@ -3,7 +3,16 @@ import type { Campaign } from './campaign.ts';
 import type { OpenLicence } from './compile.ts';
 import { atomsOf, isAlways } from './condition.ts';
 import type { ContextBinding } from './context.ts';
-import type { ContextSource, Denial, GateRule, OperationPlan, Plan, PlannedSignal, StreamPlan } from './plan.ts';
+import type {
+  ContextSource,
+  Denial,
+  DutyPlan,
+  GateRule,
+  OperationPlan,
+  Plan,
+  PlannedSignal,
+  StreamPlan,
+} from './plan.ts';
 import { OPERANDS } from './vocabulary.ts';
 
 interface Granted {
@@ -12,6 +21,8 @@ interface Granted {
   /** In the order of agreement uids; ends with the first that holds always. */
   readonly licences: readonly OpenLicence[];
   readonly prohibitions: readonly GateRule[];
+  /** Of obligations, whatever the agreement. */
+  readonly duties: readonly DutyPlan[];
 }
 
 interface Right {
@@ -59,10 +70,11 @@ export class PlanBuilder {
     operation: OperationPlan,
     licences: readonly OpenLicence[],
     prohibitions: readonly GateRule[],
+    duties: readonly DutyPlan[],
   ): void {
     const certain = licences.findIndex(({ rules }) => rules.some(({ condition }) => isAlways(condition)));
     const used = certain < 0 ? licences : licences.slice(0, certain + 1);
-    this.#granted.push({ info, operation, licences: used, prohibitions });
+    this.#granted.push({ info, operation, licences: used, prohibitions, duties });
     for (const { agreement, rules } of used) {
       give(this.#record, info, `campaign ${campaign.campaign} under ${rules[0]!.uid} of ${agreement.uid}`);
       for (const rule of rules) this.#ask(rule);
@@ -97,6 +109,18 @@ export class PlanBuilder {
         priority: campaign.priority,
         recordMs: campaign.recordMs,
         signals: signals[at]!,
+        budgets: once(
+          this.#granted.flatMap(({ licences }) =>
+            licences.filter((licence) => licence.agreement === agreement).flatMap(({ budgets }) => budgets),
+          ),
+        ),
+        duties: once(
+          this.#granted.flatMap(({ licences, duties }) =>
+            licences.some((licence) => licence.agreement === agreement)
+              ? [...duties, ...licences.flatMap((licence) => (licence.agreement === agreement ? licence.duties : []))]
+              : [],
+          ),
+        ),
       });
     });
     this.#granted = [];
@@ -145,4 +169,9 @@ function give(rights: Map<string, Right>, signal: SignalInfo, because: string): 
   const right = rights.get(signal.dbcName) ?? { signal, because: [] };
   if (!right.because.includes(because)) right.because.push(because);
   rights.set(signal.dbcName, right);
+}
+
+/** Each entry once, by its content. */
+function once<T>(entries: readonly T[]): readonly T[] {
+  return [...new Map(entries.map((entry) => [JSON.stringify(entry), entry])).values()];
 }

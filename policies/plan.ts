@@ -49,6 +49,23 @@ export interface SlotRules {
   readonly instead: readonly { readonly stream: number; readonly signal: number }[];
 }
 
+/** A limit that the store keeps in the transaction that queues a record: at it, the stream stops for good. */
+export interface BudgetPlan {
+  readonly agreement: string;
+  /** `count/#p1` (records) or `bytes/#p1` (bytes of sealed records). */
+  readonly key: string;
+  readonly limit: number;
+}
+
+/** A duty that the recipient carries out and answers for with a receipt. */
+export interface DutyPlan {
+  /** Uid of the permission or obligation. */
+  readonly rule: string;
+  readonly agreement: string;
+  readonly action: string;
+  readonly withinMs: number;
+}
+
 /** One (recipient, agreement, campaign): one stream, one envelope key. */
 export interface StreamPlan {
   readonly recipient: string;
@@ -64,6 +81,10 @@ export interface StreamPlan {
   /** Time that one record spans, ms. */
   readonly recordMs: number;
   readonly signals: readonly PlannedSignal[];
+  /** Limits of the permissions that license its signals; empty where none has any. */
+  readonly budgets: readonly BudgetPlan[];
+  /** What the recipient owes for them. */
+  readonly duties: readonly DutyPlan[];
 }
 
 /** A signal that a campaign asked for and does not get. */

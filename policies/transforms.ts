@@ -19,7 +19,7 @@ export interface Parameters {
   readonly cellMetres: number;
 }
 
-type ParameterName = 'periodMs' | 'windowMs' | 'minSamples' | 'cellMetres';
+export type ParameterName = 'periodMs' | 'windowMs' | 'minSamples' | 'cellMetres';
 
 /** Which parameter of an operation carries a demand; absent: it cannot. */
 const CARRIER: Readonly<Record<CampaignSignal['operation'], Partial<Record<Demand['operand'], ParameterName>>>> = {
@@ -45,7 +45,7 @@ export function strictest(
   const by = new Map<ParameterName, SourcedDemand>();
   for (const demand of demands) {
     const name = CARRIER[start.kind][demand.operand];
-    if (name === undefined) return { parameters: start, raised: [], refused: demand };
+    if (name === undefined || boundless(demand, demands)) return { parameters: start, raised: [], refused: demand };
     if (demand.atLeast <= parameters[name]) continue;
     parameters[name] = demand.atLeast;
     by.set(name, demand);
@@ -55,6 +55,25 @@ export function strictest(
     return `${LABEL[name]} raised from ${from} to ${to} by ${rule} of ${agreement}`;
   });
   return { parameters, raised, refused: null };
+}
+
+/**
+ * A duty to aggregate or anonymize without a measure, where no other demand gives one: a window of 1 ms or a cell of 1 m
+ * would meet its words and hide nothing.
+ */
+function boundless({ operand, atLeast }: SourcedDemand, demands: readonly SourcedDemand[]): boolean {
+  if (atLeast > 0 || (operand !== 'auto:aggregationWindow' && operand !== 'auto:precision')) return false;
+  const measures = operand === 'auto:precision' ? ['auto:precision'] : ['auto:aggregationWindow', 'auto:minSamples'];
+  return !demands.some((other) => other.atLeast > 0 && measures.includes(other.operand));
+}
+
+/** Why an operation does not meet a demand, in words. */
+export function refusalText(demand: SourcedDemand, demands: readonly SourcedDemand[], carrier: string): string {
+  if (demand.operand === 'auto:kMin')
+    return `${demand.text}, which counts subjects: only an aggregation service can hold it`;
+  if (carrier !== 'last' && boundless(demand, demands))
+    return `${demand.text}, which names no least measure: it could be met by hiding nothing`;
+  return `${demand.text}, which ${carrier} cannot carry`;
 }
 
 /**
@@ -75,7 +94,7 @@ const LABEL: Readonly<Record<ParameterName, string>> = {
   cellMetres: 'grid cell',
 };
 
-function parameterText(name: ParameterName, value: number): string {
+export function parameterText(name: ParameterName, value: number): string {
   if (name === 'minSamples') return String(value);
   if (name === 'cellMetres') return `${value} m`;
   return value === 0 ? 'every sample' : durationText(value);
@@ -107,7 +126,12 @@ export function transformValue(operand: string, parameters: Parameters): number 
   switch (operand) {
     case 'auto:aggregationWindow':
       return parameters.windowMs;
+    case 'auto:rate': {
+      const periodMs = parameters.kind === 'aggregate' ? parameters.windowMs : parameters.periodMs;
+      return periodMs === 0 ? Number.POSITIVE_INFINITY : MS_PER_S / periodMs;
+    }
     case 'auto:sampling':
+    case 'timeInterval':
       return parameters.kind === 'aggregate' ? parameters.windowMs : parameters.periodMs;
     case 'auto:precision':
       return parameters.cellMetres;
@@ -116,6 +140,7 @@ export function transformValue(operand: string, parameters: Parameters): number 
   }
 }
 
+const MS_PER_S = 1000;
 const ANGLE_UNITS = ['', 'deg', 'degree', 'degrees', '°'];
 
 /** Why a signal cannot take an operation at all, in words; null where it can. */

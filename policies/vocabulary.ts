@@ -34,13 +34,17 @@ export type OperandType =
   | 'number'
   | 'switch'
   | 'place'
-  | 'duration';
+  | 'duration'
+  | 'id'
+  | 'region'
+  | 'level';
 
 /**
- * When an operand has a value: `stream`: known for a recipient and campaign when the plan is made; `time`, `context`:
- * the gate asks again and again; `transform`: a parameter of the operation, so a refinement by it is a demand.
+ * When an operand has a value: `stream`: known for a recipient and campaign when the plan is made, so are `recipient`
+ * (its credentials), `unit` and `signal`; `time`, `context`: the gate asks again and again; `transform`: a parameter of
+ * the operation, so a refinement by it is a demand; `counter`: the store counts, in the transaction that queues a record.
  */
-export type OperandPhase = 'stream' | 'time' | 'context' | 'transform';
+export type OperandPhase = 'stream' | 'recipient' | 'unit' | 'signal' | 'time' | 'context' | 'transform' | 'counter';
 
 export interface OperandInfo {
   readonly type: OperandType;
@@ -48,14 +52,30 @@ export interface OperandInfo {
   readonly operators: readonly Operator[];
   /** Key of the configuration's `context:`, for phase `context`. */
   readonly context?: string;
+  /** Names of type `level`, lowest first. */
+  readonly levels?: readonly string[];
 }
+
+/** How much a value tells of a person (reference: important outranks sensitive). */
+export const SENSITIVITY = ['public', 'vehicle', 'personal', 'sensitive', 'important'] as const;
+export type Sensitivity = (typeof SENSITIVITY)[number];
+/** What vouches for the unit's software, weakest first. */
+export const ATTESTATION = ['none', 'software', 'secureBoot', 'tpm', 'tee'] as const;
+export type Attestation = (typeof ATTESTATION)[number];
+const EQUAL = ['eq', 'neq'] as const;
 
 export const OPERANDS: Readonly<Record<string, OperandInfo>> = {
   purpose: { type: 'purpose', phase: 'stream', operators: ['eq', 'neq', ...SETS] },
   recipient: { type: 'party', phase: 'stream', operators: ['eq', 'neq', ...SETS] },
-  dateTime: { type: 'dateTime', phase: 'time', operators: ORDER },
+  dateTime: { type: 'dateTime', phase: 'time', operators: [...EQUAL, ...ORDER] },
   'auto:timeOfDay': { type: 'timeOfDay', phase: 'time', operators: ORDER },
   'auto:dayOfWeek': { type: 'day', phase: 'time', operators: ['eq', 'neq', 'isAnyOf', 'isNoneOf'] },
+  'auto:recipientRole': { type: 'id', phase: 'recipient', operators: [...EQUAL, ...SETS] },
+  'auto:recipientCredit': { type: 'number', phase: 'recipient', operators: [...EQUAL, ...ORDER] },
+  'auto:recipientRegion': { type: 'region', phase: 'recipient', operators: [...EQUAL, ...SETS] },
+  'auto:region': { type: 'region', phase: 'unit', operators: [...EQUAL, ...SETS] },
+  'auto:attestation': { type: 'level', phase: 'unit', operators: [...EQUAL, ...ORDER], levels: ATTESTATION },
+  'auto:sensitivity': { type: 'level', phase: 'signal', operators: [...EQUAL, ...ORDER], levels: SENSITIVITY },
   'auto:vehicleSpeed': { type: 'number', phase: 'context', operators: ['eq', 'neq', ...ORDER], context: 'speed' },
   'auto:ignition': { type: 'switch', phase: 'context', operators: ['eq', 'neq'], context: 'ignition' },
   'auto:gear': {
@@ -63,6 +83,12 @@ export const OPERANDS: Readonly<Record<string, OperandInfo>> = {
     phase: 'context',
     operators: ['eq', 'neq', ...ORDER, 'isAnyOf', 'isNoneOf'],
     context: 'gear',
+  },
+  'auto:driveMode': {
+    type: 'number',
+    phase: 'context',
+    operators: [...EQUAL, 'isAnyOf', 'isNoneOf'],
+    context: 'driveMode',
   },
   'auto:occupants': { type: 'number', phase: 'context', operators: ['eq', 'neq', ...ORDER], context: 'occupants' },
   'auto:crash': { type: 'switch', phase: 'context', operators: ['eq', 'neq'], context: 'crash' },
@@ -76,28 +102,24 @@ export const OPERANDS: Readonly<Record<string, OperandInfo>> = {
   'auto:sampling': { type: 'duration', phase: 'transform', operators: ['eq', 'neq', ...ORDER] },
   'auto:precision': { type: 'number', phase: 'transform', operators: ['eq', 'neq', ...ORDER] },
   'auto:minSamples': { type: 'number', phase: 'transform', operators: ['eq', 'neq', ...ORDER] },
+  'auto:kMin': { type: 'number', phase: 'transform', operators: ['gteq'] },
+  'auto:rate': { type: 'number', phase: 'transform', operators: ['eq', 'neq', ...ORDER] },
+  timeInterval: { type: 'duration', phase: 'transform', operators: ['eq', 'neq', ...ORDER] },
+  count: { type: 'number', phase: 'counter', operators: ['lt', 'lteq'] },
+  'auto:bytes': { type: 'number', phase: 'counter', operators: ['lt', 'lteq'] },
 };
+
+/** Role of a recipient that adds up many subjects before anyone sees a value: only it can hold `auto:kMin`. */
+export const AGGREGATION_SERVICE = 'auto:AggregationService';
 
 /** Known words that this version cannot enforce, with the reason that the refusal gives. */
 export const UNENFORCED_OPERANDS: Readonly<Record<string, string>> = {
-  count: 'counters are not yet kept with the outbox',
-  elapsedTime: 'there is no scheduler for duties yet',
-  delayPeriod: 'there is no scheduler for duties yet',
-  timeInterval: 'recurring intervals are not evaluated yet; auto:timeOfDay and auto:dayOfWeek are',
-  'auto:rate': 'counters are not yet kept with the outbox',
-  'auto:bytes': 'counters are not yet kept with the outbox',
+  elapsedTime: 'it stands in the constraint of a duty to delete, and only there',
+  delayPeriod: 'it stands in the constraint of a duty to delete, and only there',
   'auto:budget': 'privacy budgets are not yet kept with the outbox',
-  'auto:kMin': 'it counts subjects, which one unit cannot know; auto:minSamples counts samples of a window',
-  'auto:recipientRole': 'credentials of recipients are not read yet',
-  'auto:recipientCredit': 'credentials of recipients are not read yet',
-  'auto:recipientRegion': 'credentials of recipients are not read yet',
-  'auto:region': 'regions are not evaluated yet; auto:position with a polygon is',
-  'auto:driveMode': 'there is no source of the drive mode',
-  'auto:sensitivity': 'signals carry no class yet; name the signals or their branch',
-  'auto:consentScope': 'consent is not yet scoped; withdraw the agreement instead',
-  'auto:consentState': 'consent is not yet scoped; withdraw the agreement instead',
-  'auto:attestation': 'there is no attestation yet',
-  'auto:maxStatusAge': 'there is no status list yet',
+  'auto:consentScope': 'the consent that carries the agreement has a scope of its own',
+  'auto:consentState': 'an agreement is in force as long as the consent that carries it is',
+  'auto:maxStatusAge': 'the limit of the unit holds for every status list',
 };
 
 /** What the unit does with a value; each includes those that point to it. `use` is the root (ODRL Vocabulary §4.6.35). */
@@ -116,6 +138,12 @@ export const ACTIONS = Object.keys(ACTION_PARENT);
 
 /** Actions that happen at the recipient: a permission for one opens nothing here, a prohibition cannot be enforced here. */
 export const FOREIGN_ACTIONS: readonly string[] = ['train', 'display'];
+
+/**
+ * What a duty may ask beside a transform. `delete` is done by the recipient, who answers with a deletion receipt; the
+ * others nobody here can do, so what stands under them does not leave.
+ */
+export const DUTY_ACTIONS: readonly string[] = ['delete', 'inform', 'compensate', 'obtainConsent', 'attribute'];
 
 /** Whether `action` is `of` or lies below it. */
 export function includesAction(of: string, action: string): boolean {
@@ -153,3 +181,16 @@ export function isPurpose(purpose: string, of: string): boolean {
 
 /** Bit i stands for day i of the week. */
 export const DAYS = ['mon', 'tue', 'wed', 'thu', 'fri', 'sat', 'sun'] as const;
+
+const EU = 'AT BE BG CY CZ DE DK EE ES FI FR GR HR HU IE IT LT LU LV MT NL PL PT RO SE SI SK'.split(' ');
+/** Groups of countries (ISO 3166-1), as places above them. */
+const REGION_GROUPS: Readonly<Record<string, readonly string[]>> = {
+  'auto:EU': EU,
+  'auto:EEA': [...EU, 'IS', 'LI', 'NO'],
+};
+
+/** Whether `region` is `of` or lies in it: `DE-BY` in `DE` (ISO 3166-2) in `auto:EU` in `auto:World`. */
+export function isRegion(region: string, of: string): boolean {
+  if (of === 'auto:World' || region === of || region.startsWith(`${of}-`)) return true;
+  return REGION_GROUPS[of]?.includes(region.split('-')[0]!) ?? false;
+}

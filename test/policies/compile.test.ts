@@ -268,9 +268,36 @@ describe('a demanded transform', () => {
     ]);
   });
 
-  it.each<[string, readonly Json[]]>([
+  it.each<[string, Json[]]>([
     ['a duty to aggregate', []],
     ['a window of 0', [atom('auto:aggregationWindow', 'gteq', 'PT0S')]],
+  ])('of %s that names no least measure is met by nothing: 1 ms and mean would hide nothing', (_, refinement) => {
+    const duty = refinement.length === 0 ? 'aggregate' : { value: 'aggregate', refinement };
+    const permission = [{ uid: '#p1', target: 'vss:Vehicle', action: 'distribute', duty: [{ action: duty }] }];
+    const campaigns = [campaign({ signals: [aggregate(SPEED, '1ms', 'mean'), aggregate(BRAKE, '10s', 'min')] })];
+    const made = plan({ campaigns, agreements: [agreement({ permission })] });
+    expect(made.streams).toEqual([]);
+    expect(made.denials).toMatchObject([
+      { signal: SPEED, rule: '#p1', reason: 'transform', constraint: expect.stringMatching(/names no least measure/) },
+      { signal: BRAKE, rule: '#p1', reason: 'transform' },
+    ]);
+    // The law's least window gives the measure that the duty lacks.
+    const law = lawPack({
+      obligation: [
+        {
+          uid: '#w',
+          target: 'vss:Vehicle',
+          action: [{ value: 'aggregate', refinement: [atom('auto:aggregationWindow', 'gteq', 'PT5S')] }],
+        },
+      ],
+    });
+    expect(operations(plan({ campaigns, agreements: [agreement({ permission })], lawPacks: [law] }))).toMatchObject([
+      { windowMs: 5000 },
+      { windowMs: 10_000 },
+    ]);
+  });
+
+  it.each<[string, readonly Json[]]>([
     ['a number of samples', [atom('auto:minSamples', 'gteq', 50)]],
     [
       'a number of samples in a window',
