@@ -11,8 +11,19 @@ import {
   signalCatalogue,
 } from '#dbc';
 import type { TransportOptions } from '#decoders';
-import { type Agreement, type Campaign, compilePlan, loadAgreement, loadCampaign, type Plan } from '#policies';
+import {
+  type Agreement,
+  type Campaign,
+  compilePlan,
+  loadAgreement,
+  loadCampaign,
+  type Plan,
+  type SignalCatalogue,
+} from '#policies';
+import { accept, emptyState, type InForce, inForce, readConsentDocument } from '#policies/consent/index';
+import { looksLikeCredential } from '#policies/credentials/index';
 import type { Config } from './config/load.ts';
+import type { Issuers } from './keys.ts';
 
 /** One source's database and names, as the decoder and the catalogue take them. */
 export interface Channel {
@@ -47,7 +58,15 @@ export interface Documents {
   readonly signals: readonly SignalInfo[];
   readonly byName: ReadonlyMap<string, SignalInfo>;
   readonly campaigns: readonly Campaign[];
+  /** What the plan was made of. */
   readonly agreements: readonly Agreement[];
+  /** Of these, what is bare JSON-LD whose bytes the unit was told to trust. */
+  readonly bare: readonly Agreement[];
+  readonly lawPacks: readonly Agreement[];
+  /** `context:` of the configuration. */
+  readonly context: Readonly<Record<string, string>>;
+  /** Agreements that came as credentials, `vc+jwt`; what they give is in force when the unit has judged them. */
+  readonly credentials: readonly { readonly file: string; readonly bytes: Uint8Array }[];
   readonly plan: Plan;
 }
 
@@ -56,6 +75,7 @@ export async function loadDocuments(
   files: DocumentFiles,
   trusted: ReadonlySet<string> | null,
   nowUtcMs: number | null,
+  issuers: Issuers | null = null,
 ): Promise<{ documents: Documents | null; problems: readonly TollgateError[] }> {
   const problems: TollgateError[] = [];
   const attempt = async <T>(work: () => Promise<T>): Promise<T | null> => {
@@ -75,24 +95,61 @@ export async function loadDocuments(
   const campaigns = await every(files.campaigns, async (file) =>
     loadCampaign((await bytesOf(file)).toString('utf8'), { file }),
   );
-  const agreements = await every(files.agreements, (file) => trustedAgreement(file, trusted));
-  const lawPacks = await every(files.lawPacks, (file) => trustedAgreement(file, trusted));
+  const read = await every(files.agreements, async (file) => ({ file, bytes: await bytesOf(file) }));
+  const credentials = read.filter(({ bytes }) => looksLikeCredential(bytes));
+  const bare = await every(
+    read.filter(({ bytes }) => !looksLikeCredential(bytes)),
+    async ({ file, bytes }) => trustedAgreement(file, bytes, trusted),
+  );
+  const lawPacks = await every(files.lawPacks, async (file) => trustedAgreement(file, await bytesOf(file), trusted));
   // A missing channel would shift the numbers of the others: no plan without all of them.
   if (channels.length < files.channels.length) return { documents: null, problems };
   const documents = await attempt(async () => {
     const catalogue = signalCatalogue(channels);
     refuseAmbiguous(campaigns, catalogue.ambiguous);
-    const plan = compilePlan({
-      campaigns,
-      agreements,
-      lawPacks,
-      signals: catalogue,
-      context: files.context,
-      nowUtcMs,
-    });
-    return { channels, ...catalogue, campaigns, agreements, plan };
+    const given = await consentOf(credentials, issuers, catalogue, nowUtcMs, attempt);
+    const parts = { channels, ...catalogue, campaigns, bare, lawPacks, context: files.context, credentials };
+    return planned(parts, [...bare, ...given.agreements], given.recipients, nowUtcMs);
   });
   return { documents, problems };
+}
+
+/** What documents are besides what is in force of them. */
+export type DocumentParts = Omit<Documents, 'agreements' | 'plan'>;
+
+/**
+ * The plan of these documents with the agreements that are in force.
+ *
+ * @throws {TollgateError} what `compilePlan` throws
+ */
+export function planned(
+  parts: DocumentParts,
+  agreements: readonly Agreement[],
+  recipients: InForce['recipients'],
+  nowUtcMs: number | null,
+): Documents {
+  const { campaigns, lawPacks, context } = parts;
+  const plan = compilePlan({ campaigns, agreements, lawPacks, signals: parts, context, recipients, nowUtcMs });
+  return { ...parts, agreements, plan };
+}
+
+/** What the credentials of the configuration give by themselves: for `check`; a unit judges them with all it knows. */
+async function consentOf(
+  credentials: Documents['credentials'],
+  issuers: Issuers | null,
+  catalogue: SignalCatalogue,
+  nowUtcMs: number | null,
+  attempt: (work: () => Promise<true>) => Promise<true | null>,
+): Promise<InForce> {
+  let state = emptyState(issuers?.owner ?? null);
+  const judge = { unit: null, standing: new Set(issuers?.standing), catalogue, nowMs: nowUtcMs };
+  for (const { file, bytes } of credentials) {
+    await attempt(async () => {
+      ({ state } = accept(state, readConsentDocument(bytes, file, issuers?.pinned ?? new Map()), judge));
+      return true;
+    });
+  }
+  return inForce(state, nowUtcMs);
 }
 
 /** A name that two channels share would let out the wrong one. */
@@ -114,9 +171,8 @@ async function loadChannel({ name, dbc, mapping, encoding, isotp, j1939 }: Chann
   return { name, database, mapping: entries, findings, transports };
 }
 
-/** Until agreements come as credentials, a unit trusts the bytes whose SHA-256 its owner listed. */
-async function trustedAgreement(file: string, trusted: ReadonlySet<string> | null): Promise<Agreement> {
-  const bytes = await bytesOf(file);
+/** An agreement as bare JSON-LD: the unit trusts the bytes whose SHA-256 was listed where it was enrolled. */
+function trustedAgreement(file: string, bytes: Uint8Array, trusted: ReadonlySet<string> | null): Agreement {
   const agreement = loadAgreement(bytes, { file });
   const hash = createHash('sha256').update(bytes).digest('hex');
   if (trusted !== null && !trusted.has(hash)) {

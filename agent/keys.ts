@@ -3,10 +3,12 @@ import { constants } from 'node:fs';
 import { access, type FileHandle, mkdir, open, readFile, rename, unlink } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { TollgateError, type TrustAnchor } from '#contracts';
+import { DID, type IssuerKey, readDidDocument } from '#policies/credentials/index';
 import {
   type AnchorStorage,
   type Curve,
   type EnrolmentDocument,
+  ISSUERS_FILE,
   jsonText,
   jwkProblem,
   LEDGER_KEY_FILE,
@@ -27,6 +29,18 @@ export interface UnitKeys {
   readonly trusted: ReadonlySet<string>;
   /** C2SP verifier key of the ledger key. */
   readonly verifierKey: string;
+  /** Whose credentials the unit believes; null: it was enrolled without an owner, and takes none. */
+  readonly issuers: Issuers | null;
+}
+
+/** `unit/issuers.json`: pinned when the unit is enrolled, never learned from the network. */
+export interface Issuers {
+  /** DID of the owner when the unit was enrolled; ownership may have gone on since. */
+  readonly owner: string;
+  /** DIDs of the bodies that rate recipients. */
+  readonly standing: readonly string[];
+  /** Keys of did:web, by DID. */
+  readonly pinned: ReadonlyMap<string, readonly IssuerKey[]>;
 }
 
 const SEALED_FOLDER = 'sealed';
@@ -47,7 +61,8 @@ export async function loadUnitKeys(dir: string): Promise<UnitKeys> {
   const trusted = await readTrusted(join(dir, TRUSTED_FILE));
   const storage = fileStorage(join(dir, SEALED_FOLDER));
   const anchor = softwareAnchor({ ledgerKey, storage, random: (bytes) => randomBytes(bytes) });
-  return { anchor, recipients, trusted, verifierKey: ledgerVerifierKey(ledgerKey) };
+  const issuers = await readIssuers(join(dir, ISSUERS_FILE));
+  return { anchor, recipients, trusted, verifierKey: ledgerVerifierKey(ledgerKey), issuers };
 }
 
 async function readJwk(file: string, curve: Curve): Promise<JsonWebKey> {
@@ -85,6 +100,31 @@ async function readTrusted(file: string): Promise<Set<string>> {
     if (!isHash) throw wrongForm(file, `/${i}`, 'a SHA-256 in 64 hexadecimal digits was expected');
   }
   return new Set(value as string[]);
+}
+
+async function readIssuers(file: string): Promise<Issuers | null> {
+  const isThere = await access(file, constants.F_OK).then(
+    () => true,
+    () => false,
+  );
+  if (!isThere) return null;
+  const value = await readJson(file);
+  if (!isObject(value)) throw wrongForm(file, '', 'an object {owner, standing, documents} was expected');
+  const odd = Object.keys(value).find((key) => !['owner', 'standing', 'documents'].includes(key));
+  if (odd !== undefined) throw wrongForm(file, `/${odd}`, 'this key is not known here');
+  const { owner, standing = [], documents = {} } = value;
+  const isDid = (did: unknown): did is string => typeof did === 'string' && DID.test(did);
+  if (!isDid(owner)) throw wrongForm(file, '/owner', 'a DID was expected');
+  if (!Array.isArray(standing) || !standing.every(isDid))
+    throw wrongForm(file, '/standing', 'a list of DIDs was expected');
+  if (!isObject(documents)) throw wrongForm(file, '/documents', 'an object from DIDs to DID documents was expected');
+  const pinned = new Map<string, readonly IssuerKey[]>();
+  for (const [did, document] of Object.entries(documents)) {
+    const read = readDidDocument(Buffer.from(JSON.stringify(document)), file);
+    if (read.did !== did) throw wrongForm(file, '/documents', `the document of ${did} is that of ${read.did}`);
+    pinned.set(did, read.keys);
+  }
+  return { owner, standing, pinned };
 }
 
 /**
@@ -204,7 +244,7 @@ async function overwrite(handle: FileHandle): Promise<void> {
 }
 
 /** Write a temporary file, fsync it, rename it over `file`, fsync the folder: whole or not at all after a power cut. */
-async function writeDurably(file: string, bytes: Uint8Array, mode: number): Promise<void> {
+export async function writeDurably(file: string, bytes: Uint8Array, mode: number): Promise<void> {
   const temporary = `${file}${TEMPORARY}`;
   const handle = await open(temporary, 'w', mode);
   try {
@@ -218,7 +258,7 @@ async function writeDurably(file: string, bytes: Uint8Array, mode: number): Prom
   await syncFolder(dirname(file));
 }
 
-async function syncFolder(dir: string): Promise<void> {
+export async function syncFolder(dir: string): Promise<void> {
   const handle = await open(dir, 'r').catch((error: NodeJS.ErrnoException) => {
     if (error.code === 'ENOENT') return null;
     throw error;

@@ -1,7 +1,7 @@
 import type { SignalInfo } from '#contracts';
 import { type BusDecoder, createBusDecoder } from '#decoders';
 import type { Plan } from '#policies';
-import type { Channel } from './documents.ts';
+import type { Channel, Documents } from './documents.ts';
 import { type Route, routeTable } from './routes.ts';
 
 /** A context signal in a row: the gate sees its value, nothing else does. */
@@ -55,6 +55,24 @@ export function lanesOf(plan: Plan, channels: readonly Channel[], before: readon
 export function idsOf(lane: Lane): readonly number[] | null {
   return lane.decoder.ids;
 }
+
+/**
+ * Ids that some consent could open: of every signal that a campaign asks for or that is context. Where consents come while
+ * the unit runs, sources must not drop them for good; what has no right is not decoded all the same.
+ */
+export function reachable({ channels, campaigns, byName, context }: Reachable): (readonly number[] | null)[] {
+  const names = [
+    ...campaigns.flatMap((campaign) => [...campaign.signals.map(({ signal }) => signal), ...campaign.context]),
+    ...Object.values(context),
+  ];
+  const found = new Set(names.flatMap((name) => byName.get(name) ?? []));
+  return channels.map(({ database, transports }, channel) => {
+    const signals = [...found].filter((signal) => signal.channel === channel);
+    return createBusDecoder({ channel, database, signals, ...transports }).ids;
+  });
+}
+
+type Reachable = Pick<Documents, 'channels' | 'campaigns' | 'byName' | 'context'>;
 
 const BITS_PER_WORD = 32;
 

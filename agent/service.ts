@@ -3,16 +3,18 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type FrameSource, TollgateError } from '#contracts';
 import type { MqttTls } from '#firmware-bridge/mqtt';
+import { nodeCrypto, parseVerifierKey } from '#ledger';
 import type { Plan } from '#policies';
 import { ackLeaf } from '#wire';
 import { ackVerifier } from './acks.ts';
 import type { Config, UplinkConfig } from './config/load.ts';
-import { documentFiles, loadDocuments } from './documents.ts';
-import { loadUnitKeys, type UnitKeys } from './keys.ts';
+import { ANSWER_SUFFIX, Control } from './control/index.ts';
+import { type Documents, documentFiles, loadDocuments, planned } from './documents.ts';
+import { type Issuers, loadUnitKeys, type UnitKeys } from './keys.ts';
 import { type Log, logError } from './log.ts';
 import type { ProtocolState } from './store/contract.ts';
-import { Unit } from './unit.ts';
-import { readSuspension, writeSuspension } from './uplink/suspension.ts';
+import { coseSigner, Unit } from './unit.ts';
+import { oldCopy, readSuspension, writeSuspension } from './uplink/suspension.ts';
 import { trafficFile } from './uplink/traffic.ts';
 import { createUplink, type Uplink } from './uplink.ts';
 
@@ -26,6 +28,8 @@ export interface ServiceOptions {
   readonly version: string;
   readonly observe?: (state: ProtocolState) => void;
   readonly publishMs?: number;
+  /** UTC of the host, ms since 1970, null where it is not known; the host's clock without it. */
+  readonly utcMs?: () => number | null;
   /** Test hook: SIGKILL at a state of the store's own thread. */
   readonly faultAt?: { readonly state: ProtocolState; readonly occurrence: number };
 }
@@ -37,6 +41,8 @@ export const STOP_MS = 300;
 /** Bytes a network, kept over restarts. */
 const TRAFFIC_FILE = 'traffic.json';
 /** Stands where the unit was found to be rolled back; whoever has examined it removes it with the state folder. */
+/** Documents that the owner and others sent, and answers that wait. */
+const CONSENT_FOLDER = 'consent';
 const SUSPENSION_FILE = 'suspended.json';
 /** Tenant of a unit without an uplink: its records wait for one. */
 const NO_TENANT = 'none';
@@ -46,15 +52,21 @@ export class Service {
   readonly unit: Unit;
   readonly uplink: Uplink | null;
   readonly sources: readonly FrameSource[];
-  readonly plan: Plan;
+  /** Takes consents; null where the unit was enrolled without an owner. */
+  readonly control: Control | null;
   readonly #log: Log;
 
-  private constructor(unit: Unit, uplink: Uplink | null, sources: readonly FrameSource[], plan: Plan, log: Log) {
-    this.plan = plan;
+  private constructor({ unit, uplink, sources, control, log }: Running) {
     this.unit = unit;
     this.uplink = uplink;
     this.sources = sources;
+    this.control = control;
     this.#log = log;
+  }
+
+  /** What is in force. */
+  get plan(): Plan {
+    return this.unit.plan;
   }
 
   /**
@@ -65,11 +77,13 @@ export class Service {
   static async open(options: ServiceOptions): Promise<Service> {
     const { config, source, log, observe, publishMs, faultAt } = options;
     const keys = await loadUnitKeys(config.unit.keys);
-    const { documents, problems } = await loadDocuments(documentFiles(config), keys.trusted, Date.now());
+    const { utcMs = Date.now } = options;
+    const { documents, problems } = await loadDocuments(documentFiles(config), keys.trusted, utcMs(), keys.issuers);
     if (documents === null || problems.length > 0) throw problems[0];
     const sources = await Promise.all(config.sources.map(source));
     const unit = await Unit.open({
-      documents,
+      documents: keys.issuers === null ? documents : planned(documents, [], new Map(), null),
+      awaitsDocuments: keys.issuers !== null,
       keys,
       state: config.unit.state,
       tenant: config.uplink?.tenant ?? NO_TENANT,
@@ -81,13 +95,19 @@ export class Service {
       ...(publishMs === undefined ? {} : { publishMs }),
       ...(faultAt === undefined ? {} : { faultAt }),
     });
+    const control =
+      keys.issuers === null
+        ? null
+        : await openControl({ unit, documents, keys, issuers: keys.issuers, state: config.unit.state, utcMs, log });
     const uplink =
       config.uplink === null
         ? null
-        : await openUplink(config.uplink, { unit, keys, log, observe, state: config.unit.state });
+        : await openUplink(config.uplink, { unit, keys, log, observe, control, state: config.unit.state });
+    if (uplink !== null)
+      control?.connect({ hold: (work) => uplink.hold(work), tell: (answer) => uplink.tell(ANSWER_SUFFIX, answer) });
     uplink?.start();
     void unit.firstFrame.then(() => log.info('first-frame', { ms: Math.round(performance.now()) }));
-    return new Service(unit, uplink, sources, documents.plan, log);
+    return new Service({ unit, uplink, sources, control, log });
   }
 
   /** Plays every source to its end, or until `signal` aborts. */
@@ -133,6 +153,7 @@ export class Service {
   /** Says goodbye and closes the store. */
   async end(): Promise<void> {
     await this.uplink?.close();
+    await this.control?.close();
     await this.unit.close();
   }
 
@@ -160,7 +181,33 @@ export class Service {
   }
 }
 
+interface Running {
+  readonly unit: Unit;
+  readonly uplink: Uplink | null;
+  readonly sources: readonly FrameSource[];
+  readonly control: Control | null;
+  readonly log: Log;
+}
+
+interface ConsentParts {
+  readonly unit: Unit;
+  readonly documents: Documents;
+  readonly keys: UnitKeys;
+  readonly issuers: Issuers;
+  readonly state: string;
+  readonly utcMs: () => number | null;
+  readonly log: Log;
+}
+
+async function openControl({ unit, keys, state, ...rest }: ConsentParts): Promise<Control> {
+  const key = parseVerifierKey(keys.verifierKey, nodeCrypto);
+  const { anchor } = keys;
+  const signer = { ...coseSigner(key), sign: (message: Uint8Array) => anchor.sign(message) };
+  return await Control.open({ ...rest, unit, anchor, name: key.name, signer, folder: join(state, CONSENT_FOLDER) });
+}
+
 interface UplinkParts {
+  readonly control: Control | null;
   readonly unit: Unit;
   readonly keys: UnitKeys;
   readonly log: Log;
@@ -168,13 +215,16 @@ interface UplinkParts {
   readonly state: string;
 }
 
-async function openUplink(config: UplinkConfig, { unit, keys, log, observe, state }: UplinkParts): Promise<Uplink> {
+async function openUplink(
+  config: UplinkConfig,
+  { unit, keys, log, observe, control, state }: UplinkParts,
+): Promise<Uplink> {
   const { url, protocol, keepalive, sessionExpiryS, willDelayS, messageExpiryS } = config;
   // Read for each connection: files that were replaced count from the next one on. Missing ones end the start.
   const tls = (pseudonym: string) => readTls(config, pseudonym);
   await tls(unit.pseudonym);
   const suspensionFile = join(state, SUSPENSION_FILE);
-  const suspended = await readSuspension(suspensionFile);
+  const suspended = (await readSuspension(suspensionFile)) ?? (control?.rolledBack === true ? oldCopy() : null);
   if (suspended !== null) log.warn('uplink-suspended', { code: suspended.code, size: suspended.size });
   return createUplink({
     store: unit.store,
@@ -187,6 +237,13 @@ async function openUplink(config: UplinkConfig, { unit, keys, log, observe, stat
     traffic: trafficFile(join(state, TRAFFIC_FILE)),
     suspended,
     verifyAck: ackVerifier(unit.store, keys.recipients),
+    ...(control === null
+      ? {}
+      : {
+          onDocument: async (bytes: Uint8Array) => {
+            await control.receive(bytes);
+          },
+        }),
     onSuspended: async (suspension, { stream, uptoSeq, state: answer, signed }) => {
       await writeSuspension(suspensionFile, suspension);
       unit.leaf((now) => ackLeaf(now, stream, uptoSeq, answer === 'opened' ? 1 : 2, signed));
@@ -194,7 +251,10 @@ async function openUplink(config: UplinkConfig, { unit, keys, log, observe, stat
     },
     observe: {
       reached: (reached) => observe?.(reached),
-      connection: (up) => log.info('uplink', { up }),
+      connection: (up) => {
+        log.info('uplink', { up });
+        if (up) void control?.flush();
+      },
       error: (error) => logError(log, 'uplink-error', error),
     },
   });

@@ -3,18 +3,19 @@ import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type FrameBatch, type FrameFilter, type FrameSource, TollgateError } from '#contracts';
-import { nodeCrypto, parseVerifierKey, TYPE_ECDSA } from '#ledger';
+import { nodeCrypto, parseVerifierKey, TYPE_ECDSA, type VerifierKey } from '#ledger';
+import type { Plan } from '#policies';
 import { ALG_EDDSA, ALG_ES256, bootLeaf, decisionLeaf, documentLeaf, type LeafTime, timeJumpLeaf } from '#wire';
 import { FrameClock, utcMs } from './clock.ts';
 import type { PathCounts } from './counts.ts';
 import type { Documents } from './documents.ts';
 import { Keeper } from './keeper.ts';
 import type { UnitKeys } from './keys.ts';
-import { idsOf } from './lanes.ts';
+import { idsOf, reachable } from './lanes.ts';
 import { type Path, pathOf } from './path.ts';
 import { Pipeline, type PipelineParts } from './pipeline.ts';
 import { pseudonymIn } from './pseudonym.ts';
-import { spoolKeys } from './spool-keys.ts';
+import { type SpoolKeys, spoolKeys } from './spool-keys.ts';
 import { openStore } from './store/client.ts';
 import type { DurableStats, DurableStore, ProtocolState } from './store/index.ts';
 import type { StreamContext } from './stream.ts';
@@ -34,6 +35,8 @@ export const STORE_FILE = 'tollgate.sqlite';
 export interface UnitOptions {
   readonly documents: Documents;
   readonly keys: UnitKeys;
+  /** The documents come with the first `swap`: until then nothing is told of them. */
+  readonly awaitsDocuments?: boolean;
   /** Folder of the store. */
   readonly state: string;
   readonly tenant: string;
@@ -58,12 +61,18 @@ export interface UnitStatus {
   readonly denied: ReadonlyMap<string, number>;
 }
 
+interface OpenedStore {
+  readonly store: DurableStore;
+  readonly spool: SpoolKeys;
+}
+
 /**
  * One unit without sockets: documents in, frames in, an outbox out. Many run in one process; `Service` gives one of them
  * sources and an uplink.
  */
 export class Unit {
   readonly store: DurableStore;
+  readonly spool: SpoolKeys;
   readonly pseudonym: string;
   readonly bootId: Uint8Array;
   /** Rejects when a tick failed: the unit cannot go on. Never resolves. */
@@ -80,6 +89,9 @@ export class Unit {
   readonly #pipeline: Pipeline;
   readonly #keeper: Keeper;
   #documents: Documents;
+  #untold: boolean;
+  /** Ids that a consent may open later; null where none can come. */
+  readonly #reach: readonly (readonly number[] | null)[] | null;
   #path: Path;
   readonly #live: boolean;
   readonly #sources: FrameSource[] = [];
@@ -90,7 +102,8 @@ export class Unit {
   /** Monotonic time at which the newest batch was done, ms. */
   #servedMs = performance.now();
 
-  private constructor(options: UnitOptions, store: DurableStore, pseudonym: string, bootId: Uint8Array) {
+  private constructor(options: UnitOptions, opened: OpenedStore, pseudonym: string, bootId: Uint8Array) {
+    const { store, spool } = opened;
     const { documents, keys, observe, tenant, live } = options;
     const { plan } = documents;
     const { promise, reject } = Promise.withResolvers<never>();
@@ -102,16 +115,17 @@ export class Unit {
     this.firstFrame = first.promise;
     this.#firstFrame = first.resolve;
     this.store = store;
+    this.spool = spool;
+    this.#untold = options.awaitsDocuments === true;
     this.pseudonym = pseudonym;
     this.bootId = bootId;
     this.#live = live;
     this.#clock = new FrameClock(live);
     this.#documents = documents;
+    this.#reach = this.#untold ? reachable(documents) : null;
     this.#keys = keys;
     const key = parseVerifierKey(keys.verifierKey, nodeCrypto);
     const sign = (message: Uint8Array) => keys.anchor.sign(message);
-    const keyId = new Uint8Array(4);
-    new DataView(keyId.buffer).setUint32(0, key.keyId);
     this.#context = {
       store,
       clock: this.#clock,
@@ -119,8 +133,7 @@ export class Unit {
       tenant,
       pseudonym,
       sign,
-      keyId,
-      algorithm: key.type === TYPE_ECDSA ? ALG_ES256 : ALG_EDDSA,
+      ...coseSigner(key),
       recipientKey: (did: string) => hpkeKey(keys, did),
       onSealed: () => observe?.('sealed'),
     };
@@ -141,18 +154,24 @@ export class Unit {
     for (const { recipient } of documents.plan.streams) hpkeKey(keys, recipient);
     await mkdir(state, { recursive: true, mode: 0o700 });
     const bootId = new Uint8Array(randomBytes(BOOT_ID_BYTES));
+    const spool = spoolKeys(keys.anchor);
     const store = await openStore({
       file: join(state, STORE_FILE),
       maxBytes: options.maxBytes,
       groupCommitMs: options.groupCommitMs,
       bootId,
-      spoolKeys: spoolKeys(keys.anchor),
+      spoolKeys: spool.of,
       ...(observe === undefined ? {} : { observe }),
       ...(faultAt === undefined ? {} : { faultAt }),
     });
-    const unit = new Unit(options, store, await pseudonymIn(state), bootId);
+    const unit = new Unit(options, { store, spool }, await pseudonymIn(state), bootId);
     unit.#begin(options);
     return unit;
+  }
+
+  /** What is in force. */
+  get plan(): Plan {
+    return this.#path.plan;
   }
 
   get counts(): PathCounts {
@@ -169,7 +188,8 @@ export class Unit {
 
   /** Ids with a decode right, so that sources drop the rest early. */
   get filter(): FrameFilter {
-    return { ids: this.#path.lanes.map(idsOf) };
+    const ids = this.#path.lanes.map(idsOf);
+    return { ids: this.#reach === null ? ids : ids.map((own, channel) => union(own, this.#reach![channel] ?? null)) };
   }
 
   /** Opens a source on a channel; resolves when it has delivered its last frame. */
@@ -186,6 +206,11 @@ export class Unit {
       this.#servedMs = performance.now();
       if (this.#pipeline.counts.rows > 0) this.#firstFrame();
     });
+  }
+
+  /** What a leaf of this moment is dated. */
+  get leafTime(): LeafTime {
+    return this.#now();
   }
 
   /** Adds a leaf about something beside the path, dated now; durable with the next commit. */
@@ -212,8 +237,14 @@ export class Unit {
       this.#documents = documents;
       this.#path = path;
       this.#pipeline.swap(this.#parts());
-      this.#tell(before);
+      this.#tell(this.#untold ? null : before);
+      this.#untold = false;
     });
+  }
+
+  /** @throws {TollgateError} TG_RECIPIENT_UNKNOWN where the unit holds no key of the recipient */
+  mustKnow(recipient: string): void {
+    hpkeKey(this.#keys, recipient);
   }
 
   /** From the next sample on nothing is taken for these agreements, and what was taken and is not committed is forgotten. */
@@ -222,7 +253,7 @@ export class Unit {
   }
 
   /** These agreements are over: what was taken goes, nothing more is taken. */
-  end(agreements: readonly string[], timeNs: number): void {
+  end(agreements: readonly string[], timeNs: number = this.#pipeline.lastNs): void {
     for (const stream of this.#path.streams) if (agreements.includes(stream.plan.agreement)) stream.end(timeNs);
   }
 
@@ -286,7 +317,7 @@ export class Unit {
 
   #begin({ version }: UnitOptions): void {
     this.store.leaf(bootLeaf(this.#now(), version));
-    this.#tell(null);
+    if (!this.#untold) this.#tell(null);
     this.#timer = setInterval(() => void this.#tick(), TICK_MS);
     this.#timer.unref();
   }
@@ -348,6 +379,18 @@ export class Unit {
       utcMs: utcMs(bootNs, this.#clock.utc()),
     };
   }
+}
+
+/** Algorithm and key id of the ledger key, as COSE has them. */
+export function coseSigner({ type, keyId }: VerifierKey): { readonly algorithm: number; readonly keyId: Uint8Array } {
+  const id = new Uint8Array(4);
+  new DataView(id.buffer).setUint32(0, keyId);
+  return { algorithm: type === TYPE_ECDSA ? ALG_ES256 : ALG_EDDSA, keyId: id };
+}
+
+/** null is every id. */
+function union(own: readonly number[] | null, more: readonly number[] | null): readonly number[] | null {
+  return own === null || more === null ? null : [...new Set([...own, ...more])];
 }
 
 function hpkeKey(keys: UnitKeys, did: string): JsonWebKey {

@@ -91,6 +91,12 @@ export interface Uplink {
    * and the network has not taken within `CUT_MS` is thrown away with the connection.
    */
   hold<T>(work: () => Promise<T>): Promise<T>;
+  /**
+   * An answer that is no row, under the pseudonym of now, below its status topic; resolves at PUBACK.
+   *
+   * @throws {TollgateError} TG_BROKER_LOST where no connection stands
+   */
+  tell(suffix: string, payload: Uint8Array): Promise<void>;
   /** True when everything that was committed before this call has a PUBACK, false after `ms`. */
   flush(ms: number): Promise<boolean>;
   /** True when every row was acknowledged by its receiver, false after `ms`. */
@@ -241,6 +247,13 @@ class OutboxUplink implements Uplink {
       await this.#timing.sleep(DRAIN_STEP_MS, given.signal);
     }
     for (const line of this.#lines) line.cut();
+  }
+
+  async tell(suffix: string, payload: Uint8Array): Promise<void> {
+    const { tenant, pseudonym } = this.#options;
+    const line = this.#lines[0];
+    if (line === undefined) throw new TollgateError('TG_BROKER_LOST', 'the uplink has not started');
+    await line.tell(`${statusTopic(tenant, pseudonym)}/${suffix}`, payload);
   }
 
   async flush(ms: number): Promise<boolean> {

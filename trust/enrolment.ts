@@ -22,12 +22,17 @@ export interface EnrolmentRequest {
   /** DIDs; each gets a folder: the first `recipient`, the others `recipient-2` and so on. */
   readonly recipients: readonly string[];
   readonly random: (bytes: number) => Uint8Array;
+  /** Makes an owner too: the DID of the owner's public key. Without it the unit takes no consent by credential. */
+  readonly ownerDid?: (publicKey: JsonWebKey) => string;
 }
 
 /** Files that the unit reads. */
 export const LEDGER_KEY_FILE = 'ledger.jwk';
 export const RECIPIENTS_FILE = 'recipients.json';
 export const TRUSTED_FILE = 'trusted.json';
+export const ISSUERS_FILE = 'issuers.json';
+/** The owner's own, beside `unit/`: it signs consents and belongs on no unit. */
+export const OWNER_KEY_FILE = 'owner.jwk';
 /** Files that the receiver reads. */
 export const HPKE_KEY_FILE = 'hpke.jwk';
 export const ACK_KEY_FILE = 'ack.jwk';
@@ -37,7 +42,7 @@ export const UNITS_FILE = 'units.json';
  * The documents of a new unit and its recipients, before identity exists: both ends' keys are made in one place and the
  * public halves laid crosswise. Randomness comes as an argument, so that a test can foresee the keys.
  */
-export function enrolment({ recipients, random }: EnrolmentRequest): EnrolmentDocument[] {
+export function enrolment({ recipients, random, ownerDid }: EnrolmentRequest): EnrolmentDocument[] {
   const ledger = jwkFromSeed('Ed25519', random(KEY_BYTES));
   const verifierKey = ledgerVerifierKey(ledger);
   const documents: EnrolmentDocument[] = [];
@@ -51,8 +56,19 @@ export function enrolment({ recipients, random }: EnrolmentRequest): EnrolmentDo
     document(`unit/${LEDGER_KEY_FILE}`, ledger, true),
     document(`unit/${RECIPIENTS_FILE}`, known, false),
     document(`unit/${TRUSTED_FILE}`, [], false),
+    ...(ownerDid === undefined ? [] : ownerDocuments(random, ownerDid)),
     ...documents,
   ];
+}
+
+/** Key of an owner, and what the unit pins of it. */
+export function ownerDocuments(
+  random: (bytes: number) => Uint8Array,
+  ownerDid: (publicKey: JsonWebKey) => string,
+): EnrolmentDocument[] {
+  const owner = jwkFromSeed('Ed25519', random(KEY_BYTES));
+  const issuers = { owner: ownerDid(publicJwk(owner)), standing: [], documents: {} };
+  return [document(`owner/${OWNER_KEY_FILE}`, owner, true), document(`unit/${ISSUERS_FILE}`, issuers, false)];
 }
 
 /**

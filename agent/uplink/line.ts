@@ -147,6 +147,16 @@ export class Line {
     for (const row of this.#waiting.drain()) this.#options.events.failed(row);
   }
 
+  /**
+   * Publishes something that is no row, now; resolves at PUBACK.
+   *
+   * @throws {TollgateError} TG_BROKER_LOST where no connection stands
+   */
+  async tell(topic: string, payload: Uint8Array): Promise<void> {
+    if (this.#link === null) throw new TollgateError('TG_BROKER_LOST', 'there is no connection');
+    await this.#link.publish(topic, payload, { retain: false });
+  }
+
   /** Bytes that the connection was given and the network has not taken. */
   get unsentBytes(): number {
     return this.#link?.unsentBytes ?? 0;

@@ -39,6 +39,11 @@ export async function writeSuspension(path: string, suspension: Suspension): Pro
   await replaceFile(path, JSON.stringify(suspension));
 }
 
+/** The unit's own anchor says that its disk is an old copy; no recipient had to. */
+export function oldCopy(): Suspension {
+  return { reason: 'rolled back', code: 'TG_UPLINK_ROLLED_BACK', size: 0, seen: 0, evidence: '' };
+}
+
 export function rolledBack(size: number, seen: number, signed: Uint8Array): Suspension {
   const evidence = Buffer.from(signed).toString('base64');
   return { reason: 'rolled back', code: 'TG_UPLINK_ROLLED_BACK', size, seen, evidence };

@@ -129,6 +129,10 @@ export const POLICY_ERRORS = {
     cause: 'A document of the kind "limit" opens something that was closed, or there is nothing that it could limit.',
     remedy: `Narrow targets or add prohibitions; to open more, grant. ${NOT_LOADED}`,
   },
+  TG_CONSENT_ROLLBACK: {
+    cause: 'The trust anchor has counted starts or consents that the state folder does not know of: an older copy was put back.',
+    remedy: 'Nothing is sent. Put the newest state folder back, or enrol the unit anew and have its owner grant anew.',
+  },
   TG_OPERATION_INPUT: {
     cause: 'An operation was made with inputs that it cannot work on.',
     remedy: 'This is a defect of the plan: please report it with the output of `tollgate check`.',

@@ -55,6 +55,8 @@ export interface StandingDocument extends Carried {
   /** 0 worst … 5 best; null where the body does not rate. */
   readonly credit: number | null;
   readonly roles: readonly string[];
+  /** ISO 3166 code; null where the body does not say. */
+  readonly region: string | null;
 }
 
 export interface StatusDocument extends Carried {
@@ -159,12 +161,13 @@ function ownershipOf(credential: Credential): OwnershipDocument {
 function standingOf(credential: Credential): StandingDocument {
   const { reader, subject } = credential;
   const what = 'the subject of a standing credential';
-  const object = reader.record(subject, what, ['id', 'credit', 'role', 'version']);
+  const object = reader.record(subject, what, ['id', 'credit', 'role', 'region', 'version']);
   const recipient = didOf(credential, reader.need(object, 'id', what), 'id');
   const credit = reader.get(object, 'credit');
   const role = reader.get(object, 'role');
-  if (credit === undefined && role === undefined)
-    throw reader.wrong(object, 'a standing says "credit", "role" or both');
+  const region = reader.get(object, 'region');
+  if (credit === undefined && role === undefined && region === undefined)
+    throw reader.wrong(object, 'a standing says "credit", "role" or "region"');
   // A rating that outlives its body's attention would never fall.
   if (credential.validUntilMs === null) throw reader.wrong(object, 'a standing needs an end: "validUntil"');
   const roles = role === undefined ? [] : reader.oneOrMany(role, 'role').map((node) => reader.text(node, 'role'));
@@ -178,6 +181,7 @@ function standingOf(credential: Credential): StandingDocument {
     recipient,
     credit: credit === undefined ? null : reader.integer(credit, 'credit', 0, MAX_CREDIT),
     roles,
+    region: region === undefined ? null : reader.text(region, 'region'),
   };
 }
 

@@ -8,6 +8,8 @@ export interface RecipientFacts {
   /** The lowest that a body gives; null: no rating holds. */
   readonly credit: number | null;
   readonly roles: readonly string[];
+  /** null: no body says, or two differ. */
+  readonly region: string | null;
 }
 
 /** Consent as of one moment. */
@@ -54,7 +56,7 @@ export function inForce(state: ConsentState, nowMs: number | null): InForce {
     else suspended.push({ agreement: uid, reason: found.reason });
   }
   const recipients = new Map<string, RecipientFacts>();
-  for (const { credential, recipient, credit, roles } of state.standings.values()) {
+  for (const { credential, recipient, credit, roles, region } of state.standings.values()) {
     edge(credential);
     if (validity(credential, lists, nowMs).state !== 'valid') continue;
     const before = recipients.get(recipient);
@@ -62,9 +64,16 @@ export function inForce(state: ConsentState, nowMs: number | null): InForce {
       // Several bodies: the worst rating counts.
       credit: credit === null ? (before?.credit ?? null) : Math.min(credit, before?.credit ?? credit),
       roles: [...new Set([...(before?.roles ?? []), ...roles])].sort(),
+      region: agreed(before?.region ?? null, region),
     });
   }
   return { agreements, recipients, suspended, nextMs };
+}
+
+/** Of two that differ none is known. */
+function agreed(one: string | null, other: string | null): string | null {
+  if (one === null || other === null) return one ?? other;
+  return one === other ? one : null;
 }
 
 function forTheDrive(agreement: Agreement): Agreement {

@@ -73,6 +73,7 @@ export function standingCredential(
     readonly recipient: string;
     readonly credit?: number;
     readonly role?: readonly string[];
+    readonly region?: string;
     readonly version: number;
   },
 ): object {

@@ -36,8 +36,8 @@ export interface ConsentState {
 
 /** What the unit knows when it judges a document. */
 export interface Judge {
-  /** Name of this unit's ledger key. */
-  readonly unit: string;
+  /** Name of this unit's ledger key; null where a document is looked at away from its unit. */
+  readonly unit: string | null;
   /** Bodies that rate recipients. */
   readonly standing: ReadonlySet<string>;
   readonly catalogue: SignalCatalogue;
@@ -74,7 +74,7 @@ export const versionKey = (issuer: string, subject: string): string => `${issuer
  */
 export function accept(state: ConsentState, document: ConsentDocument, judge: Judge): Verdict {
   const { credential, subject, version, unit } = document;
-  if (unit !== null && unit !== judge.unit)
+  if (unit !== null && judge.unit !== null && unit !== judge.unit)
     throw refusal(document, 'TG_CONSENT_UNIT', '/credentialSubject/unit', `it is for ${unit}, this is ${judge.unit}`);
   // Whose word counts comes before which word it is: a stranger must not use up versions.
   mayIssue(state, document, judge);

@@ -208,7 +208,11 @@ describe('a recipient’s standing', () => {
     inForce(state, nowMs).recipients.get(INSURER)?.credit;
 
   it('comes from a body that the unit believes, and from nobody else', () => {
-    expect(inForce(stateAfter(rate(4, 1)), NOW).recipients.get(INSURER)).toEqual({ credit: 4, roles: ['insurer'] });
+    expect(inForce(stateAfter(rate(4, 1)), NOW).recipients.get(INSURER)).toEqual({
+      credit: 4,
+      roles: ['insurer'],
+      region: null,
+    });
     expect(refusedWith(emptyState(OWNER.did), rate(5, 1, {}, STRANGER))).toBe('TG_CREDENTIAL_ISSUER');
     expect(refusedWith(emptyState(OWNER.did), rate(5, 1, {}, OWNER))).toBe('TG_CREDENTIAL_ISSUER');
   });
