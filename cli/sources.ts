@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import type { Config } from '#agent/config/load';
+import type { Config, SourceConfig } from '#agent/config/load';
 import type { Log } from '#agent/log';
 import type { SourceFactory } from '#agent/service';
 import { type FrameSource, TollgateError } from '#contracts';
@@ -7,17 +7,12 @@ import { type FrameSource, TollgateError } from '#contracts';
 /** Sources by type, each loaded only when a configuration names it; the simulator is not in the unit package. */
 export function sourceFactory(config: Config, log: Log): SourceFactory {
   const bootId = new Uint8Array(randomBytes(8));
+  let merged: Promise<FrameSource[]> | null = null;
   return async (source, channel): Promise<FrameSource> => {
     if (source.type === 'candump') {
-      const { logSource } = await import('#agent/sources/log');
-      return logSource({
-        name: source.name,
-        path: source.path!,
-        channel,
-        realtime: source.realtime,
-        bootId,
-        onMalformed: (line) => log.warn('malformed-line', { source: source.name, line }),
-      });
+      if (config.sources.length === 1) return await logOf(source, channel, bootId, log);
+      merged ??= mergedLogs(config, bootId, log);
+      return (await merged)[channel]!;
     }
     const simulator = await import('#sim/vehicle').catch((cause: unknown) => {
       throw new TollgateError('TG_SOURCE_UNAVAILABLE', `source ${source.name}: this package has no simulator`, {
@@ -33,4 +28,24 @@ export function sourceFactory(config: Config, log: Log): SourceFactory {
       bootId,
     });
   };
+}
+
+async function logOf(source: SourceConfig, channel: number, bootId: Uint8Array, log: Log): Promise<FrameSource> {
+  const { logSource } = await import('#agent/sources/log');
+  return logSource({
+    name: source.name,
+    path: source.path!,
+    ...(source.interface === undefined ? { channel } : { channels: { [source.interface]: channel } }),
+    realtime: source.realtime,
+    bootId,
+    onMalformed: (line) => log.warn('malformed-line', { source: source.name, line }),
+  });
+}
+
+/** All logs of the configuration in the order of their times. */
+async function mergedLogs({ sources }: Config, bootId: Uint8Array, log: Log): Promise<FrameSource[]> {
+  const { mergedSources } = await import('#agent/sources/merge');
+  // The merge keeps the pace: a log of its own would start with its own first frame.
+  const logs = sources.map((source, channel) => logOf({ ...source, realtime: false }, channel, bootId, log));
+  return mergedSources(await Promise.all(logs), { realtime: sources.some(({ realtime }) => realtime) });
 }

@@ -12,6 +12,8 @@ export interface SourceConfig extends TransportOptions {
   readonly name: string;
   readonly type: 'candump' | 'simulator';
   readonly path?: string;
+  /** Only frames of this interface of the log. */
+  readonly interface?: string;
   readonly realtime: boolean;
   readonly dbc: string;
   readonly mapping?: string;
@@ -94,7 +96,7 @@ export function parseConfig(text: string, file: string): Config {
   const files = (patterns: readonly string[]) => patterns.flatMap((pattern) => expand(path(pattern), file));
   const optional = <K extends string>(key: K, value: string | undefined) =>
     (value === undefined ? {} : { [key]: path(value) }) as Partial<Record<K, string>>;
-  refuseSeveralLogs(raw.sources, file);
+  refuseMixedSources(raw.sources, file);
   return {
     file,
     unit: { role: raw.unit.role ?? 'vehicle', state: path(raw.unit.state), keys: path(raw.unit.keys) },
@@ -124,12 +126,13 @@ export function parseConfig(text: string, file: string): Config {
   };
 }
 
-/** Each log's boottime starts at its own first frame: two of them have no common time. */
-function refuseSeveralLogs(sources: readonly SourceConfig[], file: string): void {
-  if (sources.length < 2) return;
-  throw new TollgateError('TG_CONFIG_VALUE', 'logs and simulations have times of their own: one source is taken', {
-    place: { file, pointer: '/sources/1' },
-    remedy: 'Merge the logs into one; several live buses come with the CAN sockets of a later version.',
+/** Logs of one recording are merged by their UTC times; a simulation has a time of its own, and so it stands alone. */
+function refuseMixedSources(sources: readonly SourceConfig[], file: string): void {
+  const simulation = sources.findIndex(({ type }) => type === 'simulator');
+  if (sources.length < 2 || simulation < 0) return;
+  throw new TollgateError('TG_CONFIG_VALUE', 'a simulation has a time of its own: it is the only source', {
+    place: { file, pointer: `/sources/${Math.max(1, simulation)}` },
+    remedy: 'Name several logs, or one simulation.',
   });
 }
 

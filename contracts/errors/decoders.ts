@@ -44,6 +44,10 @@ export const DECODER_ERRORS = {
     cause: 'A compressed log holds more bytes than the cap allows.',
     remedy: 'Check that it is the log it should be, then raise the cap or unpack it first.',
   },
+  TG_LOG_NO_UTC: {
+    cause: 'Several logs are to be merged by their times, and one of them does not say when it was recorded.',
+    remedy: 'Convert it to a format with absolute UTC times (candump -L, BLF, PCAPNG), or play it alone.',
+  },
   TG_TRANSPORT_LINK: {
     cause:
       'Two links of a transport have the same id (and address byte), or a link of extended addressing has no address.',

@@ -68,9 +68,11 @@ describe('the configuration', () => {
     expect(error.remedy).toMatch(remedy);
   });
 
-  it('refuses a second log: two logs have no common time', () => {
+  it('takes several logs, which have a common time, and one simulation, which has none', () => {
     const source = '{ name: can0, type: candump, path: drive.log, dbc: drive.dbc }';
-    const error = refused(whole.replace(source, `${source}, ${source.replace('can0', 'can1')}`));
+    const second = source.replace('can0', 'can1');
+    expect(parse(whole.replace(source, `${source}, ${second}`)).sources).toHaveLength(2);
+    const error = refused(whole.replace(source, `${source}, ${second.replace('candump', 'simulator')}`));
     expect(error).toMatchObject({ code: 'TG_CONFIG_VALUE', place: { pointer: '/sources/1' } });
   });
 
