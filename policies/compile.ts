@@ -3,13 +3,12 @@ import { type Agreement, LAYERS, type Rule } from './agreement.ts';
 import { type Asked, alignment } from './alignment.ts';
 import type { Campaign, CampaignSignal } from './campaign.ts';
 import { type Condition, canFail, canHold, conditionText, FALSE, failing, isAlways } from './condition.ts';
-import { sensitiveClass } from './consent/sensitive.ts';
 import { bindContext, type ContextBinding, type SignalCatalogue } from './context.ts';
 import { decide, type Known, type RecipientFacts, type UnitFacts } from './decide.ts';
 import { canBeMet, type Duty } from './duties.ts';
 import type { BudgetPlan, Denial, DutyPlan, GateRule, Plan } from './plan.ts';
 import { PlanBuilder } from './plan-builder.ts';
-import { ruleReaches, targetReaches } from './targets.ts';
+import { ruleReaches, sensitivityOf, targetReaches } from './targets.ts';
 import {
   axisOf,
   operationOf,
@@ -22,7 +21,7 @@ import {
   unfit,
   withholdsLast,
 } from './transforms.ts';
-import { AGGREGATION_SERVICE, includesAction, SENSITIVITY, type Sensitivity } from './vocabulary.ts';
+import { AGGREGATION_SERVICE, includesAction, type Sensitivity } from './vocabulary.ts';
 
 export interface PlanInput {
   readonly campaigns: readonly Campaign[];
@@ -35,10 +34,10 @@ export interface PlanInput {
   /** ms since 1970 UTC by the clock of the unit, null where unknown; it only ever closes: campaigns and permissions that are over. */
   readonly nowUtcMs: number | null;
   /** By DID, what credentials say of recipients; one without an entry is unknown. */
-  readonly recipients?: ReadonlyMap<string, RecipientFacts>;
-  readonly unit?: UnitFacts;
+  readonly recipients?: ReadonlyMap<string, RecipientFacts> | undefined;
+  readonly unit?: UnitFacts | undefined;
   /** Classes of signals by target (`vss:` branch or glob, `dbc:` name); the highest that reaches a signal counts. */
-  readonly sensitivity?: Readonly<Record<string, Sensitivity>>;
+  readonly sensitivity?: Readonly<Record<string, Sensitivity>> | undefined;
 }
 
 /** What a signal needs of its agreement before it leaves (formats: a permission to distribute includes them). */
@@ -367,12 +366,7 @@ class Compiler {
 
   #standing(recipient: string, info: SignalInfo): Pick<Known, 'facts' | 'unit' | 'sensitivity'> {
     const { recipients, unit, sensitivity, signals } = this.#input;
-    const classes = Object.entries(sensitivity ?? {}).flatMap(([target, level]) =>
-      targetReaches(target, info, signals.byName, true) ? [SENSITIVITY.indexOf(level)] : [],
-    );
-    // A value of a car tells of its driver unless the owner says that it does not.
-    const own = sensitiveClass(info.name) ?? sensitiveClass(info.dbcName);
-    const level = classes.length > 0 ? SENSITIVITY[Math.max(...classes)]! : own === null ? 'personal' : 'sensitive';
+    const level = sensitivityOf(info, sensitivity ?? {}, signals.byName);
     return { facts: recipients?.get(recipient) ?? null, unit: unit ?? {}, sensitivity: level };
   }
 

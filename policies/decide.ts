@@ -52,7 +52,8 @@ export function decide(condition: Condition, known: Known): Condition {
   return reduce(condition, (atom, exclusive) => decideAtom(atom, known, exclusive));
 }
 
-function decideAtom(atom: Atom, known: Known, exclusive: boolean): { state: Truth; text: string } | null {
+/** What is known of one atom; null: the gate has to ask. */
+export function decideAtom(atom: Atom, known: Known, exclusive: boolean): { state: Truth; text: string } | null {
   const { phase, type } = OPERANDS[atom.operand]!;
   if (phase === 'stream') {
     const id = atom.operand === 'purpose' ? known.purpose : known.recipient;

@@ -12,6 +12,9 @@ import {
 import { MS_PER_DAY } from './time.ts';
 import { OPERATORS } from './vocabulary.ts';
 
+/** The part of a program that atoms read. */
+type AtomRows = Pick<GateProgram, 'atoms' | 'pool'>;
+
 const [EQ, NEQ, LT, LTEQ, GT, GTEQ] = OPERATORS.slice(0, 6).map((_, i) => i) as [
   number,
   number,
@@ -38,7 +41,7 @@ const RADIANS = Math.PI / 180;
  * State of an atom that reads context; an unknown value (NaN) is unknown, and so is a position that lies nowhere on
  * Earth: receivers without a fix send such numbers. Allocates nothing.
  */
-export function contextAtom(program: GateProgram, atom: number, values: Float64Array): Truth {
+export function contextAtom(program: AtomRows, atom: number, values: Float64Array): Truth {
   const { atoms, pool } = program;
   const at = atom * ATOM_FIELDS;
   const value = values[atoms[at + 4]!]!;
@@ -71,7 +74,7 @@ function ordered(op: number, found: number, wanted: number): boolean {
 }
 
 /** State of an atom of time at UTC `nowMs` ± `errorMs`: unknown where the two ends of that span disagree. */
-export function timeAtom(program: GateProgram, atom: number, nowMs: number, errorMs: number): Truth {
+export function timeAtom(program: AtomRows, atom: number, nowMs: number, errorMs: number): Truth {
   const { atoms } = program;
   const at = atom * ATOM_FIELDS;
   if (atoms[at] !== ATOM_INSTANT && errorMs >= WORST_DAY_ERROR_MS) return UNKNOWN;

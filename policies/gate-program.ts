@@ -169,7 +169,7 @@ function expiry({ expiresMs }: SlotRules, campaign: string): GateRule[] {
 }
 
 /** Writes the postfix code of a condition and returns the stack that it needs. */
-function emit(condition: Condition, atoms: AtomTable, words: number[]): number {
+export function emit(condition: Condition, atoms: AtomTable, words: number[]): number {
   if (condition.op === 'known') {
     words.push(CODE_KNOWN, condition.state);
     return 1;
@@ -187,7 +187,7 @@ function emit(condition: Condition, atoms: AtomTable, words: number[]): number {
 }
 
 /** Atoms, each once however many rules have it, and the value slots that they read. */
-class AtomTable {
+export class AtomTable {
   readonly #rows: number[][] = [];
   readonly #byText = new Map<string, number>();
   readonly #pool: number[] = [];
@@ -244,6 +244,11 @@ class AtomTable {
     if (known !== undefined) return known;
     this.#slots.set(name, this.#values.length);
     return this.#values.push(Number.NaN) - 1;
+  }
+
+  /** Value slots by operand (`auto:position latitude` and `… longitude` for a place). */
+  slots(): ReadonlyMap<string, number> {
+    return this.#slots;
   }
 
   tables() {

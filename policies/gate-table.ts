@@ -1,5 +1,5 @@
 import type { UtcReading } from '#contracts';
-import { FALSE, TRUE, UNKNOWN } from './condition.ts';
+import { FALSE, TRUE, type Truth, UNKNOWN } from './condition.ts';
 import type { Gate, GateDenial } from './gate.ts';
 import { contextAtom, nextBoundary, timeAtom } from './gate-atoms.ts';
 import { CODE_AND, CODE_KNOWN, CODE_OR, CODE_XONE, type GateProgram, gateProgram } from './gate-program.ts';
@@ -241,7 +241,8 @@ class TableGate implements Gate {
   }
 }
 
-function combined(word: number, parts: number, trues: number, falses: number): number {
+/** Kleene's logic over counted states. */
+export function combined(word: number, parts: number, trues: number, falses: number): Truth {
   const unknown = trues + falses < parts;
   if (word === CODE_AND) return falses > 0 ? FALSE : unknown ? UNKNOWN : TRUE;
   if (word === CODE_OR) return trues > 0 ? TRUE : unknown ? UNKNOWN : FALSE;

@@ -13,6 +13,13 @@ export { compilePlan, type PlanInput } from './compile.ts';
 export type { Condition } from './condition.ts';
 export type { SignalCatalogue } from './context.ts';
 export type { RecipientFacts, UnitFacts } from './decide.ts';
+export {
+  createDecisionTable,
+  type Decision,
+  type DecisionInput,
+  type DecisionRequest,
+  type DecisionTable,
+} from './decision-table.ts';
 export { type Explanation, explainSignal } from './explain.ts';
 export type { Gate, GateDenial } from './gate.ts';
 export { createGate } from './gate-table.ts';
