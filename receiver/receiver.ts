@@ -46,6 +46,8 @@ export interface ReceiverStatus {
   readonly acks: number;
   /** Messages that wait for their session. */
   readonly waiting: number;
+  /** Records that were taken and are not stored yet: at most a batch. */
+  readonly unstored: number;
 }
 
 /**
@@ -97,6 +99,8 @@ class Opener implements Receiver {
   /** The streams of these records. */
   readonly #touched = new Set<Stream>();
   #bytes = 0;
+  /** Records taken, these and those that are being stored. */
+  #unstored = 0;
   /** Acknowledgements that went out: evidence, stored with the next transaction. */
   #signed: StoredAck[] = [];
   /** Streams that owe an acknowledgement, by its state. */
@@ -171,7 +175,7 @@ class Opener implements Receiver {
   }
 
   status(): ReceiverStatus {
-    return { ...this.#counts, alarms: this.#alarms.count, waiting: this.#waiting.count };
+    return { ...this.#counts, alarms: this.#alarms.count, waiting: this.#waiting.count, unstored: this.#unstored };
   }
 
   #next(work: () => Promise<void>): Promise<void> {
@@ -280,6 +284,7 @@ class Opener implements Receiver {
     stream.taken.add(seq);
     this.#touched.add(stream);
     this.#records.push(record);
+    this.#unstored++;
     this.#bytes += bytes.length;
   }
 
@@ -326,6 +331,7 @@ class Opener implements Receiver {
       const marks = await Promise.all(sinks.map((sink) => sink.write(arrived)));
       return marks.filter((mark) => mark !== null);
     });
+    this.#unstored -= records.length;
     for (const stream of touched) stream.taken.clear();
     this.#counts.opened += fresh.length;
     for (const record of fresh) {

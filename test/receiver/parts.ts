@@ -196,16 +196,21 @@ export class TestStream {
   }
 
   /** The next record: sealed, and in the unit's ledger. */
-  async record(): Promise<Message> {
-    const { payload, leaf } = await this.sealed();
+  async record(content?: readonly Table[]): Promise<Message> {
+    const { payload, leaf } = await this.sealed(content);
     this.#indexes.push(this.#unit.add(leaf));
     return { topic: this.topic, bytes: payload };
   }
 
   /** The next record as a store takes it. */
-  async sealed() {
+  async sealed(content?: readonly Table[]) {
     const seq = this.hashes.length;
-    const record = encodeRecord(this.#schema, this.#session.schemaHash.subarray(0, 8), seq * 1000, tables(seq));
+    const record = encodeRecord(
+      this.#schema,
+      this.#session.schemaHash.subarray(0, 8),
+      seq * 1000,
+      content ?? tables(seq),
+    );
     const { payload, bodyHash } = await this.#session.seal(seq, record);
     this.#chain = nextChain(this.#chain, bodyHash);
     const { bootId, utcOffsetMs } = this.#schema;
