@@ -92,6 +92,7 @@ export {
   type SessionOptions,
   type StreamName,
 } from './session.ts';
+export { decodeStatus, encodeStatus, type UnitState } from './status.ts';
 export {
   ackTopic,
   documentTopic,
