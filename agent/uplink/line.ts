@@ -8,6 +8,7 @@ import {
   type MqttTls,
   STABLE_MS,
 } from '#firmware-bridge/mqtt';
+import { encodeStatus } from '#wire/status';
 import type { OutboxRow } from '../store/contract.ts';
 import type { TokenBucket } from './bucket.ts';
 import { MOST_DOCUMENT_BYTES } from './incoming.ts';
@@ -85,12 +86,10 @@ export const PACKET_OVERHEAD = 32;
 /** How long a goodbye may take, ms. */
 const GOODBYE_MS = 100;
 
-const encoder = new TextEncoder();
-/** Says that the unit is there or not, and nothing else: counters would tell when and how far it drives. */
-const ONLINE = encoder.encode('{"version":1,"state":"online"}');
+const ONLINE = encodeStatus('online');
 /** An empty retained message takes the one before it off the broker, MQTT 5 §3.3.1.3. */
 const NOTHING = new Uint8Array();
-const OFFLINE = encoder.encode('{"version":1,"state":"offline"}');
+const OFFLINE = encodeStatus('offline');
 
 /** One connection, again and again, for one pseudonym; rows go out in the order in which they came in. */
 export class Line {
