@@ -13,6 +13,10 @@ const MOST_CONTAINER_BYTES = 16 * 2 ** 20;
 /** No object of a frame comes near; objects of texts and pictures do, and are passed over. */
 const MOST_OBJECT_BYTES = 2 ** 20;
 const MOST_HEADER_BYTES = 4096;
+/** What zlib takes at least. */
+const LEAST_CHUNK_BYTES = 64;
+/** Deflate makes at most 258 bytes of two bits: RFC 1951 §3.2.5. */
+const MOST_DEFLATE_RATIO = 1032;
 const START_OFFSET = 40;
 const HEADER_BYTES = START_OFFSET + 32;
 const CONTAINER_BYTES = 32;
@@ -177,7 +181,12 @@ export class BlfReader implements LogReader {
 
   #unpacked(packed: Uint8Array, claimed: number, offset: number): Uint8Array<ArrayBuffer> {
     try {
-      const content = inflateSync(packed, { maxOutputLength: MOST_CONTAINER_BYTES, finishFlush: zlib.Z_SYNC_FLUSH });
+      const content = inflateSync(packed, {
+        maxOutputLength: MOST_CONTAINER_BYTES,
+        finishFlush: zlib.Z_SYNC_FLUSH,
+        // One piece of the size that the container claims, where its bytes can unpack to that at all.
+        chunkSize: Math.max(LEAST_CHUNK_BYTES, Math.min(claimed + 1, packed.length * MOST_DEFLATE_RATIO)),
+      });
       if (content.length !== claimed) this.#sink.refuse(offset, 'a container unpacks to as many bytes as it says');
       return content as Uint8Array<ArrayBuffer>;
     } catch {
