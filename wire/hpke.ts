@@ -3,8 +3,8 @@ import { Chacha20Poly1305 } from '@hpke/chacha20poly1305';
 import { Aes128Gcm, CipherSuite, DhkemX25519HkdfSha256, HkdfSha256 } from '@hpke/core';
 import { TollgateError } from '#contracts';
 
-/** KEM identifier of DHKEM(X25519, HKDF-SHA256), RFC 9180 §7.1. */
-export const KEM_X25519 = 0x0020;
+/** KEM, KDF and AEAD of a session: DHKEM(X25519, HKDF-SHA256), HKDF-SHA256, ChaCha20-Poly1305, RFC 9180 §7. */
+export const SUITE: readonly number[] = [0x0020, 0x0001, 0x0003];
 
 /** Sessions use ChaCha20-Poly1305; the vectors of RFC 9180 for this KEM and those of HPKE-3 are made with AES-128-GCM. */
 export type HpkeAead = 'chacha20-poly1305' | 'aes-128-gcm';

@@ -13,7 +13,7 @@ import {
   parseSign1,
   sign1,
 } from './cose.ts';
-import { type HpkeExport, hpkeRecipient, hpkeSender, KEM_X25519 } from './hpke.ts';
+import { type HpkeExport, hpkeRecipient, hpkeSender, SUITE } from './hpke.ts';
 import { bodyHash } from './leaf.ts';
 import type { Schema } from './schema.ts';
 import { decodeSchema, encodeSchema, schemaHash } from './schema-codec.ts';
@@ -204,7 +204,7 @@ export async function openSession(options: SessionOptions): Promise<SenderSessio
   const context = await hpkeSender(recipientKey, infoOf(options));
   const place = placeOf(sessionTopic(topic), options);
   const sealedSchema = await context.seal(encoded, place);
-  const payload = encodeCbor([VERSION, stream, KEM_X25519, context.enc, 0, hash, sealedSchema]);
+  const payload = encodeCbor([VERSION, stream, SUITE, context.enc, 0, hash, sealedSchema]);
   const message = await sign1(payload, algorithm, keyId, sign, place);
   if (message.length > MAX_MESSAGE_BYTES) tooLarge(`a session of ${message.length} bytes`);
   const { key, nonce, agreementTag, salt } = await exportKeys(context, schema.agreement.uid);
@@ -258,11 +258,12 @@ export async function acceptSession(
   const topic = recordTopic(name.tenant, name.pseudonym, name.stream);
   const place = placeOf(sessionTopic(topic), name);
   const payload = openOwnSign1(parseSign1(message), KID_BYTES, ledgerKey, place);
-  const [version, stream, kem, enc, baseSeq, hash, sealedSchema] = sessionShape.decode(payload, 7);
+  const [version, stream, suite, enc, baseSeq, hash, sealedSchema] = sessionShape.decode(payload, 7);
   sessionShape.version(version, VERSION);
   const streamId = sessionShape.bytes(stream, 'stream', ID_BYTES);
   if (Buffer.compare(streamId, name.stream) !== 0) sessionShape.refuse('the stream', 'that of its topic');
-  if (kem !== KEM_X25519) sessionShape.refuse('the KEM', `${KEM_X25519}`);
+  const ids = sessionShape.array(suite, 'suite', SUITE.length);
+  if (SUITE.some((id, i) => ids[i] !== id)) sessionShape.refuse('the suite', `${SUITE}`);
   if (baseSeq !== 0) sessionShape.refuse('the first seq', '0');
   const context = await hpkeRecipient(privateKey, sessionShape.bytes(enc, 'encapsulated key', KEY_BYTES), infoOf(name));
   const sealed = sessionShape.bytes(sealedSchema, 'sealed schema');

@@ -50,8 +50,8 @@ class Stream:
         self.topic = f"v1/{tenant}/{pseudonym}/tx/{base64.urlsafe_b64encode(stream).decode().rstrip('=')}"
         place = cbor.encode([self.topic + "/s", pseudonym, stream])
         session = bytes.fromhex(given["session"])
-        version, named, kem, enc, base_seq, self.hash, sealed = sign1(session, note_key_id(self.ledger), self.ledger, place)
-        need((version, named, kem, base_seq) == (1, stream, 32, 0), "another session")
+        version, named, suite, enc, base_seq, self.hash, sealed = sign1(session, note_key_id(self.ledger), self.ledger, place)
+        need((version, named, suite, base_seq) == (1, stream, [32, 1, 3], 0), "another session")
         info = cbor.encode(["tollgate/1", tenant, pseudonym, stream])
         hpke = Hpke(bytes.fromhex(given["secret"]), bytes.fromhex(given["public"]), enc, info)
         encoded = hpke.open_first(place, sealed)
