@@ -1,6 +1,7 @@
 import { TollgateError } from '#contracts';
+import { decodeProof } from '#wire';
 import type { Alarms } from './alarms.ts';
-import { NO_BATCH, type ReceiverStore } from './contract.ts';
+import { NO_BATCH, type ReceiverStore, type WaitingProof } from './contract.ts';
 import type { ReceiverKeys } from './keys.ts';
 import { OWN_FAULTS } from './opening.ts';
 import { claimedProofSeq, ProofChecker, type ProofOutcome } from './proof.ts';
@@ -37,10 +38,28 @@ export class Prover {
 
   /** A proof came; the records before it are stored as far as they came here. */
   async take(stream: Stream, bytes: Uint8Array): Promise<void> {
+    const waiting = await this.#store.waiting(stream);
     const outcome = await this.#settle(stream, bytes);
     if (outcome?.kind === 'waits') await this.#keep(stream, outcome.seq, bytes);
+    if (outcome?.kind === 'holds') this.#findChanged(stream, bytes, waiting);
     // What it named as evicted, or its ledger, may be all that another one waited for.
     if (outcome?.kind === 'holds') await this.#tryUnit(stream.unit);
+  }
+
+  /**
+   * A unit says once, with each checkpoint, which one it published before: of two proofs that differ in that, the one
+   * that had to wait was changed on its way.
+   */
+  #findChanged(stream: Stream, bytes: Uint8Array, waiting: readonly WaitingProof[]): void {
+    const { seq, checkpoint, consistency } = decodeProof(bytes);
+    for (const other of waiting) {
+      if (other.seq !== seq) continue;
+      const { checkpoint: note, consistency: start } = decodeProof(other.bytes);
+      if (note !== checkpoint || start === null || start.fromSize === consistency?.fromSize) continue;
+      const text = `a proof of record ${seq} that waited started from ${start.fromSize} leaves, which its unit never said`;
+      this.#events.refused();
+      this.#alarms.raise(stream, new TollgateError('TG_RECEIVER_PROOF', text), seq);
+    }
   }
 
   /** What waited for records or for another proof may hold now. */
