@@ -10,30 +10,43 @@ const EXTENSION = import.meta.url.endsWith('.ts') ? '.ts' : '.js';
 const EXIT_USAGE = 2;
 const SIGNALS = ['SIGINT', 'SIGTERM'] as const;
 
-/** The names of all commands: `dbc-lint.ts` is `dbc lint`. */
-export function commandNames(): string[] {
-  return readdirSync(COMMANDS)
+/** The commands of a program: a folder of files, or what was bundled into one. */
+export interface CommandSet {
+  /** Words separated by one space. */
+  readonly names: readonly string[];
+  /** Loads one command and nothing else. */
+  load(name: string): Promise<Command>;
+}
+
+/** All commands of a checkout or of the npm package: `dbc-lint.ts` is `dbc lint`. */
+export function folderCommands(): CommandSet {
+  const names = readdirSync(COMMANDS)
     .filter((file) => file.endsWith(EXTENSION) && !file.endsWith('.d.ts'))
     .map((file) => file.slice(0, -EXTENSION.length).replaceAll('-', ' '))
     .sort();
-}
-
-/** Loads one command and nothing else. */
-export async function loadCommand(name: string): Promise<Command> {
-  const file = `${name.replaceAll(' ', '-')}${EXTENSION}`;
-  const module: { command: Command } = await import(new URL(file, COMMANDS).href);
-  return module.command;
+  return {
+    names,
+    async load(name) {
+      const file = `${name.replaceAll(' ', '-')}${EXTENSION}`;
+      const module: { command: Command } = await import(new URL(file, COMMANDS).href);
+      return module.command;
+    },
+  };
 }
 
 /** @returns the exit code: 0 done, 1 the answer is no, 2 bad usage or input */
-export async function main(argv: readonly string[], io: Io = processIo()): Promise<number> {
-  const names = commandNames();
+export async function main(
+  argv: readonly string[],
+  io: Io = processIo(),
+  commands: CommandSet = folderCommands(),
+): Promise<number> {
+  const { names } = commands;
   const found = names
     .filter((name) => name.split(' ').every((word, i) => argv[i] === word))
     .sort((a, b) => b.length - a.length)[0];
-  if (found === undefined) return await withoutCommand(argv, names, io);
+  if (found === undefined) return await withoutCommand(argv, commands, io);
   const rest = argv.slice(found.split(' ').length);
-  const command = await loadCommand(found);
+  const command = await commands.load(found);
   if (rest.includes('--help') || rest.includes('-h')) {
     io.out(`${command.help.trim()}\n`);
     return 0;
@@ -45,7 +58,7 @@ export async function main(argv: readonly string[], io: Io = processIo()): Promi
   }
 }
 
-async function withoutCommand(argv: readonly string[], names: readonly string[], io: Io): Promise<number> {
+async function withoutCommand(argv: readonly string[], commands: CommandSet, io: Io): Promise<number> {
   const asked = argv.filter((word) => !word.startsWith('-')).join(' ');
   if (argv.includes('--version')) {
     const { version } = await import('./version.ts');
@@ -53,17 +66,18 @@ async function withoutCommand(argv: readonly string[], names: readonly string[],
     return 0;
   }
   if (asked === '' && (argv.length === 0 || argv.includes('--help') || argv.includes('-h'))) {
-    io.out(await overview(names, io));
+    io.out(await overview(commands, io));
     return 0;
   }
+  const { names } = commands;
   const group = names.filter((name) => name.startsWith(`${argv[0]} `));
   const near = group.length > 0 ? group.join(', ') : nearest(asked, names);
   io.err(`tollgate: there is no command "${asked}".${near === undefined ? '' : ` Did you mean: ${near}?`}\n`);
   return EXIT_USAGE;
 }
 
-async function overview(names: readonly string[], io: Io): Promise<string> {
-  const commands = await Promise.all(names.map(loadCommand));
+async function overview({ names, load }: CommandSet, io: Io): Promise<string> {
+  const commands = await Promise.all(names.map(load));
   const width = Math.max(...names.map((name) => name.length));
   const rows = commands.map((command) => `  ${command.name.padEnd(width)}  ${command.summary}`);
   return `${bold('tollgate', io)}: the edge agent of the automotive trusted data space

@@ -49,7 +49,7 @@ export function nativeAddon(): NativeAddon {
   const name = `tollgate-${process.arch}.node`;
   const here = dirname(fileURLToPath(import.meta.url));
   const folders = [
-    join(here, 'native'),
+    join(here, '..', 'native'),
     join(here, '..', 'build', 'native'),
     join(here, '..', '..', 'build', 'native'),
   ];

@@ -22,14 +22,7 @@ export function buildAddon(arch) {
   const out = join(OUT, `tollgate-${arch}.node`);
   for (const compiler of COMPILERS[arch]) {
     if (compiler === 'g++' && arch !== process.arch) continue;
-    const done = spawnSync(compiler, [
-      ...FLAGS,
-      `-I${include}`,
-      `-ffile-prefix-map=${root}=`,
-      ...SOURCES,
-      '-o',
-      out,
-    ]);
+    const done = spawnSync(compiler, [...FLAGS, `-I${include}`, `-ffile-prefix-map=${root}=`, ...SOURCES, '-o', out]);
     if (done.error !== undefined) continue;
     if (done.status === 0) return out;
     throw new Error(`${compiler} failed:\n${done.stderr}`);

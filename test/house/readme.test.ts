@@ -2,7 +2,7 @@ import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { dirname, join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, it } from 'vitest';
-import { commandNames, loadCommand, main } from '../../cli/main.ts';
+import { folderCommands, main } from '../../cli/main.ts';
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
 const SKIPPED = /^(node_modules|dist|\.git|\.vitest)\//;
@@ -31,7 +31,7 @@ describe('the documents', () => {
   });
 
   it('name only commands that exist', () => {
-    const names = commandNames();
+    const { names } = folderCommands();
     const unknown = pages.flatMap((page) =>
       [...text(page).matchAll(/(?:`|^|&& )(?:node cli\/tollgate\.mjs|tollgate) ([a-z]+(?: [a-z]+)?)/gm)]
         .map((match) => match[1]!)
@@ -63,8 +63,8 @@ describe('the documents', () => {
 });
 
 describe('every command', () => {
-  it.each(commandNames())('%s answers --help with usage and an example', async (name) => {
-    const command = await loadCommand(name);
+  it.each(folderCommands().names)('%s answers --help with usage and an example', async (name) => {
+    const command = await folderCommands().load(name);
     expect(command.name).toBe(name);
     let out = '';
     const io = {
