@@ -1,0 +1,5 @@
+export function bundle(
+  kind: 'unit' | 'tools',
+  version: string,
+  format?: 'esm' | 'cjs',
+): Promise<{ files: Map<string, string>; modules: string[] }>;
