@@ -137,7 +137,10 @@ export class DecisionTable {
     let depth = 1;
     for (const { agreement } of this.#policies) {
       for (const rule of [...agreement.permissions, ...agreement.prohibitions, ...agreement.obligations]) {
-        const whole: Condition = { op: 'and', parts: [rule.condition, this.#demanded(rule)] };
+        const demanded = this.#demanded(rule);
+        // Every atom that a cell may have: rows are laid out once, here.
+        const parts = [rule.condition, demanded, ...(rule.kind === 'obligation' ? [negated(demanded)] : [])];
+        const whole: Condition = { op: 'and', parts };
         for (const atom of atomsOf(whole)) if (staysOpen(atom)) this.#atoms.index(atom);
         depth = Math.max(depth, atomsOf(whole).length + 1);
       }
