@@ -49,8 +49,10 @@ export interface ChaosReport {
   readonly seconds: number;
 }
 
-/** 30 s without an acknowledgement are 300 ms here. */
+/** Waits between connections are a hundredth. */
 const FACTOR = 100;
+/** Rows go again without an acknowledgement of so long, in the real time of the store, ms. */
+const ACK_TIMEOUT_MS = 500;
 const SECONDS_A_ROUND = 4;
 const LONGEST_WAIT_MS = 500;
 const LONGEST_UP_MS = 120;
@@ -101,7 +103,8 @@ export async function chaos(options: ChaosOptions): Promise<ChaosReport> {
     pseudonym: unit.pseudonym,
     window: 16,
     verifyAck: ackVerifier(unit.store, recipients),
-    timing: { ...fastTiming(FACTOR), random },
+    timing: { ...fastTiming(FACTOR), monotonicMs: () => performance.now(), random },
+    ackTimeoutMs: ACK_TIMEOUT_MS,
   });
   const alarms: ReceiverAlarm[] = [];
   const file = join(folder.recipients[0]!, 'receiver.sqlite');
@@ -128,7 +131,7 @@ export async function chaos(options: ChaosOptions): Promise<ChaosReport> {
   }
   cutter.bytesLeft = () => null;
   await unit.finish();
-  await uplink.settle(SETTLE_MS * FACTOR);
+  await uplink.settle(SETTLE_MS);
   const { connects, published } = uplink.status();
   for (const until = performance.now() + SETTLE_MS; performance.now() < until; await sleep(20)) {
     if (receiverFacts(file).unproven === 0) break;
