@@ -95,6 +95,36 @@ describe.each(LOGS)('a log of %s', (name, bytes) => {
   });
 });
 
+describe.each(LOGS)('a log of %s that is not as it should be', (name, bytes) => {
+  it.each(['blf', 'asc', 'csv', 'pcap', 'pcapng', 'log'])(
+    'is read by its content where its name says .%s',
+    async (ending) => {
+      const path = join(dir, `${name}.mislabelled.${ending}`);
+      await writeFile(path, bytes);
+      expect(await played(path)).toMatchObject({ frames: [{ id: 256, data: 'a00f' }], malformed: 0 });
+    },
+  );
+
+  it('is counted and located where it ends too early, wherever that is', async () => {
+    for (let end = 1; end < bytes.length; end++) {
+      const path = join(dir, `${name}.cut`);
+      await writeFile(path, bytes.subarray(0, end));
+      const { err, code } = await decode(path);
+      expect(code).toBe(0);
+      const lines = err.split('\n').filter((line) => line !== '');
+      for (const line of lines) expect(line).toMatch(/:(byte )?\d+: not a /);
+      // Text may end anywhere and be whole; of a binary log only the end of its head is one.
+      const isBinary = bytes.includes(0);
+      const [from, to] = HEADS[name] ?? [0, 0];
+      const isHead = end >= from && end <= to;
+      if (isBinary && end > 4) expect([name, end, lines.length]).toEqual([name, end, isHead ? 0 : 1]);
+    }
+  });
+});
+
+/** Bytes of the head of a binary log; less than an object's worth of padding may follow in a BLF. */
+const HEADS: Readonly<Record<string, readonly [number, number]>> = { BLF: [144, 147], PCAP: [24, 24] };
+
 describe('a log that is cut short', () => {
   it('is reported with the offset of what lacks', async () => {
     const path = join(dir, 'cut.blf');
