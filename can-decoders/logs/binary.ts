@@ -1,10 +1,8 @@
-import type { FrameBatch } from '#contracts';
-import type { LogOptions, LogReader } from './reader.ts';
-import { FrameSink } from './sink.ts';
+import type { LogOptions } from './reader.ts';
+import { SinkReader } from './sink.ts';
 
 /** What the readers of packet captures share: pieces of a known size from chunks that may be cut anywhere. */
-export abstract class BinaryReader implements LogReader {
-  protected readonly sink: FrameSink;
+export abstract class BinaryReader extends SinkReader {
   /** The piece that `piece` is to read starts at `start` of `bytes`. */
   protected bytes: Uint8Array = new Uint8Array(0);
   protected start = 0;
@@ -21,24 +19,8 @@ export abstract class BinaryReader implements LogReader {
   #carried = 0;
 
   constructor(options: LogOptions, needed: number) {
-    this.sink = new FrameSink(options);
+    super(options);
     this.needed = needed;
-  }
-
-  get ready(): boolean {
-    return this.sink.ready;
-  }
-  get malformed(): number {
-    return this.sink.malformed;
-  }
-  get skipped(): number {
-    return this.sink.skipped;
-  }
-  get pending(): number {
-    return this.sink.pending;
-  }
-  get originNs(): bigint | null {
-    return this.sink.originNs;
   }
 
   feed(chunk: Uint8Array, from = 0): number {
@@ -77,10 +59,6 @@ export abstract class BinaryReader implements LogReader {
       this.sink.refuse(this.offset, 'the log is cut short');
     }
     this.sink.end();
-  }
-
-  take(): FrameBatch {
-    return this.sink.take();
   }
 
   /** Reads the piece, and sets what is `needed` next (at least 1). */

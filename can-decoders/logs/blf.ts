@@ -1,9 +1,9 @@
 import { inflateSync, constants as zlib } from 'node:zlib';
-import { CAN_EFF_FLAG, CAN_EFF_MASK, CAN_RTR_FLAG, CANFD_BRS, CANFD_ESI, CANFD_FDF, type FrameBatch } from '#contracts';
+import { CAN_EFF_FLAG, CAN_EFF_MASK, CAN_RTR_FLAG, CANFD_BRS, CANFD_ESI, CANFD_FDF } from '#contracts';
 import { FD_LENGTHS } from './dlc.ts';
 import { OBJECT_BASE_BYTES, ObjectStream } from './objects.ts';
-import type { LogOptions, LogReader } from './reader.ts';
-import { FrameSink } from './sink.ts';
+import type { LogOptions } from './reader.ts';
+import { SinkReader } from './sink.ts';
 
 /** Object types, as the log writers of CANoe and python-can number them. */
 const Type = { Can: 1, Container: 10, ErrorExt: 73, Can2: 86, Fd: 100, Fd64: 101 } as const;
@@ -35,10 +35,9 @@ const NO_BYTES = new Uint8Array(0);
  *
  * Places of malformed input are byte offsets; inside of a container, that of the container. The header's start is UTC.
  */
-export class BlfReader implements LogReader {
+export class BlfReader extends SinkReader {
   /** Error frames of the log. */
   errorFrames = 0;
-  readonly #sink: FrameSink;
   readonly #outer: ObjectStream;
   readonly #inner: ObjectStream;
   readonly #header = new Uint8Array(MOST_HEADER_BYTES);
@@ -53,8 +52,8 @@ export class BlfReader implements LogReader {
   #startNs = 0;
 
   constructor(options: LogOptions) {
-    const sink = new FrameSink(options);
-    this.#sink = sink;
+    super(options);
+    const { sink } = this;
     this.#outer = new ObjectStream(
       {
         object: (bytes, start, size, offset) => this.#object(bytes, start, size, offset),
@@ -73,27 +72,11 @@ export class BlfReader implements LogReader {
     );
   }
 
-  get ready(): boolean {
-    return this.#sink.ready;
-  }
-  get malformed(): number {
-    return this.#sink.malformed;
-  }
-  get skipped(): number {
-    return this.#sink.skipped;
-  }
-  get pending(): number {
-    return this.#sink.pending;
-  }
-  get originNs(): bigint | null {
-    return this.#sink.originNs;
-  }
-
   feed(chunk: Uint8Array, from = 0): number {
     let at = this.#isOpen ? from : this.#open(chunk, from);
     for (;;) {
       this.#drain();
-      if (this.#sink.ready || at >= chunk.length) return at;
+      if (this.sink.ready || at >= chunk.length) return at;
       at = this.#outer.feed(chunk, at);
     }
   }
@@ -101,17 +84,13 @@ export class BlfReader implements LogReader {
   end(): void {
     if (!this.#isOpen) {
       this.#isOpen = true;
-      this.#sink.refuse(0, 'a BLF log starts with LOGG and its header');
+      this.sink.refuse(0, 'a BLF log starts with LOGG and its header');
     }
-    if (!this.#sink.ready) this.#drain();
-    if (this.#sink.ready) return;
+    if (!this.sink.ready) this.#drain();
+    if (this.sink.ready) return;
     this.#outer.end();
     this.#inner.end();
-    this.#sink.end();
-  }
-
-  take(): FrameBatch {
-    return this.#sink.take();
+    this.sink.end();
   }
 
   /** Reads the header of the log. */
@@ -125,7 +104,7 @@ export class BlfReader implements LogReader {
       const isLog = view.getUint32(0, true) === 0x47474f4c;
       const size = view.getUint32(4, true);
       if (!isLog || size < HEADER_BYTES || size > MOST_HEADER_BYTES) {
-        this.#sink.refuse(0, 'a BLF log starts with LOGG and its header');
+        this.sink.refuse(0, 'a BLF log starts with LOGG and its header');
         break;
       }
       this.#headerBytes = size;
@@ -143,7 +122,7 @@ export class BlfReader implements LogReader {
     const ms = Date.UTC(at(0), at(1) - 1, at(3), at(4), at(5), at(6), at(7));
     this.#startSeconds = Math.floor(ms / 1000);
     this.#startNs = (ms % 1000) * 1e6;
-    this.#sink.hasUtc = true;
+    this.sink.hasUtc = true;
   }
 
   #drain(): void {
@@ -161,7 +140,7 @@ export class BlfReader implements LogReader {
     }
     this.#container = offset;
     if (size < CONTAINER_BYTES) {
-      this.#sink.refuse(offset, `a container has a header of ${CONTAINER_BYTES} bytes`);
+      this.sink.refuse(offset, `a container has a header of ${CONTAINER_BYTES} bytes`);
       return;
     }
     const method = u16(bytes, start + OBJECT_BASE_BYTES);
@@ -171,9 +150,9 @@ export class BlfReader implements LogReader {
       // The bytes belong to the caller, who may use them again before they are worked off.
       this.#content = packed.slice();
     } else if (method !== 2) {
-      this.#sink.refuse(offset, 'a container is stored (0) or zlib (2)');
+      this.sink.refuse(offset, 'a container is stored (0) or zlib (2)');
     } else if (claimed > MOST_CONTAINER_BYTES) {
-      this.#sink.refuse(offset, `a container unpacks to at most ${MOST_CONTAINER_BYTES} bytes`);
+      this.sink.refuse(offset, `a container unpacks to at most ${MOST_CONTAINER_BYTES} bytes`);
     } else {
       this.#content = this.#unpacked(packed, claimed, offset);
     }
@@ -187,10 +166,10 @@ export class BlfReader implements LogReader {
         // One piece of the size that the container claims, where its bytes can unpack to that at all.
         chunkSize: Math.max(LEAST_CHUNK_BYTES, Math.min(claimed + 1, packed.length * MOST_DEFLATE_RATIO)),
       });
-      if (content.length !== claimed) this.#sink.refuse(offset, 'a container unpacks to as many bytes as it says');
+      if (content.length !== claimed) this.sink.refuse(offset, 'a container unpacks to as many bytes as it says');
       return content as Uint8Array<ArrayBuffer>;
     } catch {
-      this.#sink.refuse(offset, `a container is zlib data of at most ${MOST_CONTAINER_BYTES} bytes`);
+      this.sink.refuse(offset, `a container is zlib data of at most ${MOST_CONTAINER_BYTES} bytes`);
       return NO_BYTES;
     }
   }
@@ -202,14 +181,14 @@ export class BlfReader implements LogReader {
     if (!isFrame) return;
     const version = u16(bytes, start + 6);
     if (version !== 1 && version !== 2) {
-      this.#sink.refuse(offset, 'an object has a header of version 1 or 2');
+      this.sink.refuse(offset, 'an object has a header of version 1 or 2');
       return;
     }
     // Base, then flags, client index or status, version, time; version 2 has the original time, too.
     const body = start + (version === 1 ? 32 : 40);
     const end = start + size;
     if (end < body + (type === Type.Fd ? 20 : type === Type.Fd64 ? 40 : type === Type.ErrorExt ? 8 : 16)) {
-      this.#sink.refuse(offset, 'an object has all fields of its type');
+      this.sink.refuse(offset, 'an object has all fields of its type');
       return;
     }
     const unit = u32(bytes, start + 16) === TEN_MICROS ? TEN_MICROS_NS : 1;
@@ -217,7 +196,7 @@ export class BlfReader implements LogReader {
     const seconds = Math.floor(ns / NS_PER_S);
     // Beyond a thousand years the time is damage, and no number for a slot.
     if (seconds > 0x7_ffff_ffff) {
-      this.#sink.refuse(offset, 'an object has a time after the start of its log');
+      this.sink.refuse(offset, 'an object has a time after the start of its log');
       return;
     }
     const rest = ns - seconds * NS_PER_S;
@@ -225,8 +204,8 @@ export class BlfReader implements LogReader {
     else if (type === Type.Fd64) this.#fd64(bytes, start, body, end, seconds, rest);
     else if (type === Type.ErrorExt) {
       this.errorFrames++;
-      const channel = this.#sink.numbered(u16(bytes, body));
-      this.#sink.error(this.#startSeconds + seconds, this.#startNs + rest, channel);
+      const channel = this.sink.numbered(u16(bytes, body));
+      this.sink.error(this.#startSeconds + seconds, this.#startNs + rest, channel);
     } else {
       const isRemote = (bytes[body + 2]! & REMOTE) !== 0;
       const length = Math.min(bytes[body + 3]!, 8);
@@ -237,7 +216,7 @@ export class BlfReader implements LogReader {
   #fd(bytes: Uint8Array, body: number, end: number, seconds: number, ns: number, offset: number): void {
     const valid = bytes[body + 14]!;
     if (valid > 64 || body + 20 + valid > end) {
-      this.#sink.refuse(offset, 'a CAN FD object holds its payload of at most 64 bytes');
+      this.sink.refuse(offset, 'a CAN FD object holds its payload of at most 64 bytes');
       return;
     }
     const isRemote = (bytes[body + 2]! & REMOTE) !== 0;
@@ -275,13 +254,13 @@ export class BlfReader implements LogReader {
     // An id of more than 11 bits without the flag stays what it is: cut to 11 bits it would be that of another message.
     const id = word & (CAN_EFF_FLAG | CAN_EFF_MASK);
     const isFd = (flags & CANFD_FDF) !== 0;
-    this.#sink.frame(
+    this.sink.frame(
       this.#startSeconds + seconds,
       this.#startNs + ns,
       isRemote ? id | CAN_RTR_FLAG : id,
       isFd ? length : Math.min(length, 8),
       isFd ? flags : 0,
-      this.#sink.numbered(channel),
+      this.sink.numbered(channel),
       bytes,
       from,
       used,

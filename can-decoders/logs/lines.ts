@@ -1,7 +1,6 @@
-import type { FrameBatch } from '#contracts';
 import { HEX, isDigit } from '../candump/grammar.ts';
-import type { LogOptions, LogReader } from './reader.ts';
-import { FrameSink } from './sink.ts';
+import type { LogOptions } from './reader.ts';
+import { SinkReader } from './sink.ts';
 
 /** A line of 64 bytes of payload with all its columns is less than half of this. */
 const MOST_LINE_BYTES = 4096;
@@ -12,8 +11,7 @@ const SECONDS_DIGITS = 12;
 const WIDE_DIGITS = 16;
 
 /** What all readers of text share: lines from chunks, the words of a line, numbers of words. */
-export abstract class LineReader implements LogReader {
-  protected readonly sink: FrameSink;
+export abstract class LineReader extends SinkReader {
   /** The line that `line` is to read. */
   protected bytes: Uint8Array = new Uint8Array(0);
   /** Words of the line, their first bytes and the bytes behind them. */
@@ -29,23 +27,7 @@ export abstract class LineReader implements LogReader {
   #line = 0;
 
   constructor(options: LogOptions) {
-    this.sink = new FrameSink(options);
-  }
-
-  get ready(): boolean {
-    return this.sink.ready;
-  }
-  get malformed(): number {
-    return this.sink.malformed;
-  }
-  get skipped(): number {
-    return this.sink.skipped;
-  }
-  get pending(): number {
-    return this.sink.pending;
-  }
-  get originNs(): bigint | null {
-    return this.sink.originNs;
+    super(options);
   }
 
   feed(chunk: Uint8Array, from = 0): number {
@@ -70,10 +52,6 @@ export abstract class LineReader implements LogReader {
   end(): void {
     if (!this.sink.ready && (this.#carried > 0 || this.#isTooLong)) this.#flush();
     this.sink.end();
-  }
-
-  take(): FrameBatch {
-    return this.sink.take();
   }
 
   /**

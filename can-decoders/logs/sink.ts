@@ -9,7 +9,7 @@ import {
 } from '#contracts';
 import { Interfaces } from '../candump/interfaces.ts';
 import { SlotBuffer } from '../candump/slots.ts';
-import type { LogOptions } from './reader.ts';
+import type { LogOptions, LogReader } from './reader.ts';
 
 const DEFAULT_BATCH_FRAMES = 1024;
 const NS_PER_S = 1e9;
@@ -176,4 +176,36 @@ export class FrameSink {
     slots.commit(time, id, length, flags, channel);
     this.ready = slots.isFull;
   }
+}
+
+/** What every reader has of its sink. */
+export abstract class SinkReader implements LogReader {
+  protected readonly sink: FrameSink;
+
+  constructor(options: LogOptions) {
+    this.sink = new FrameSink(options);
+  }
+
+  get ready(): boolean {
+    return this.sink.ready;
+  }
+  get malformed(): number {
+    return this.sink.malformed;
+  }
+  get skipped(): number {
+    return this.sink.skipped;
+  }
+  get pending(): number {
+    return this.sink.pending;
+  }
+  get originNs(): bigint | null {
+    return this.sink.originNs;
+  }
+
+  take(): FrameBatch {
+    return this.sink.take();
+  }
+
+  abstract feed(chunk: Uint8Array, from?: number): number;
+  abstract end(): void;
 }
