@@ -59,10 +59,12 @@ export interface DecoderInput {
 /** 24 or 80 KiB of input stay in the second-level cache beside the rows. */
 const DEFAULT_MAX_FRAMES = 1024;
 
+/** What the first pass may write behind the last row: a header and a block of pairs. */
+const SLACK_BYTES = 512;
+
 interface DecoderExports {
   readonly memory: WasmMemory;
-  sieve(count: number, slotBytes: number): number;
-  rows(count: number, slotBytes: number, out: number, input: number, list: number): number;
+  decode(count: number, slotBytes: number, out: number, input: number): number;
 }
 
 /**
@@ -96,7 +98,8 @@ class WasmDecoder implements Decoder {
   readonly #exports: DecoderExports;
   readonly #maxFrames: number;
   readonly #inputStart: number;
-  readonly #listStart: number;
+  /** Bytes of the largest row. */
+  readonly #mostRowBytes: number;
   readonly #rowsStart: number;
   readonly #rows: Rows;
   #input: Uint8Array;
@@ -109,7 +112,7 @@ class WasmDecoder implements Decoder {
     this.#exports = instance.exports as DecoderExports;
     this.#maxFrames = maxFrames;
     this.#inputStart = map.input;
-    this.#listStart = map.list;
+    this.#mostRowBytes = Math.max(0, ...layout.messages.map(({ rowBytes }) => rowBytes));
     this.#rowsStart = map.rows;
     const { buffer } = this.#exports.memory;
     this.#input = new Uint8Array(buffer, map.input, map.rows - map.input);
@@ -142,11 +145,9 @@ class WasmDecoder implements Decoder {
       // One view a part, none a frame; none at all for a batch that is its whole buffer.
       const whole = part === count && bytes.length === count * slotBytes;
       this.#input.set(whole ? bytes : bytes.subarray(from * slotBytes, (from + part) * slotBytes));
-      const needed = this.#exports.sieve(part, slotBytes);
-      this.#ensure(rows.bytes + needed);
+      this.#ensure(rows.bytes + part * this.#mostRowBytes + SLACK_BYTES);
       rows.bytes =
-        this.#exports.rows(part, slotBytes, this.#rowsStart + rows.bytes, this.#inputStart, this.#listStart) -
-        this.#rowsStart;
+        this.#exports.decode(part, slotBytes, this.#rowsStart + rows.bytes, this.#inputStart) - this.#rowsStart;
       const unknown = this.#counters[COUNTER_UNKNOWN / 4]!;
       const ignored = this.#counters[COUNTER_IGNORED / 4]!;
       rows.unknown += unknown;

@@ -1,177 +1,189 @@
-import { OFFSET_LENGTH } from '#contracts';
-import type { CodeWriter, ModuleWriter } from '#wasm';
-import { NO_MESSAGE } from '../hash.ts';
-import type { DecodePlan, MessagePlan } from '../plan.ts';
-import { ORDER_BYTES, type TableMap } from './memory.ts';
-import { emitRow } from './message.ts';
-import { rowLocals } from './rows.ts';
-import type { VectorPool } from './simd.ts';
-import { advance, emitClear } from './steps.ts';
+import { CAN_ERR_FLAG, CAN_RTR_FLAG, OFFSET_FLAGS, OFFSET_ID } from '#contracts';
+import type { CodeWriter, Local } from '#wasm';
+import {
+  CELL_BYTES,
+  emitCounters,
+  emitEndOfRow,
+  emitHeader,
+  emitIsShort,
+  emitOwnCall,
+  emitPayload,
+  emitPresence,
+  emitRecord,
+  emitSeal,
+  emitValues,
+  FIRST_CELL,
+  type SimdLocals,
+  type SimdParts,
+  simdLocals,
+} from './lookup.ts';
+import { RECORD_BITS, RECORD_WAY } from './memory.ts';
+import { PAIR_BYTES, SHAPE_PAIRS } from './shapes.ts';
+import { emitClear, emitEnd } from './steps.ts';
 
 /**
- * The grouped form: a counting sort of the frames by message (`sieve` has counted), then one tight loop a message. Each
- * frame carries the address of its row, so the rows stand in the order of the frames.
+ * Links in a slot, over the time and the flags of its frame when its row has a header: the next slot of the chain, the
+ * address of the row, and the number of the record.
  */
-export function emitGrouped(
-  module: ModuleWriter,
-  rows: number,
-  plan: DecodePlan,
-  map: TableMap,
-  short: number,
-  pool: VectorPool,
-): void {
-  const loops = plan.messages.map((message, index) => {
-    const loop = module.declare({ parameters: ['i32', 'i32'], results: [] });
-    module.define(loop, (code) => emitLoop(code, message, index, short, pool));
-    return loop;
-  });
-  module.define(rows, (code) => emitSort(code, plan, map, loops));
+const LINK_NEXT = 0;
+const LINK_ROW = 4;
+const LINK_RECORD = OFFSET_FLAGS;
+
+/** Chains before those of the shapes: frames without message, and messages with code of their own. */
+export const CHAIN_NOBODY = 0;
+export const CHAIN_OWN = 1;
+
+/** Chain of messages with so many pairs of cells. */
+export function chainOf(pairs: number): number {
+  return CHAIN_OWN + pairs;
 }
 
-/** `loop(order, end)`: the rows of the frames of one message. */
-function emitLoop(code: CodeWriter, message: MessagePlan, index: number, short: number, pool: VectorPool): void {
-  const [order, end] = [0, 1];
-  const slot = code.local('i32');
-  const out = code.local('i32');
-  const length = code.local('i32');
-  const locals = rowLocals(code, [message], slot, out, pool);
-  code.loop();
-  code.get(order);
-  code.memory('i32.load', 0);
-  code.set(slot);
-  code.get(order);
-  code.memory('i32.load', 4);
-  code.set(out);
-  code.get(slot);
-  code.memory('i32.load8_u', OFFSET_LENGTH);
-  code.tee(length);
-  code.i32(Math.max(message.need, message.length));
-  code.op('i32.lt_u');
-  code.if();
-  code.get(slot);
-  code.get(out);
-  code.i32(index);
-  code.get(length);
-  code.call(short);
-  code.else();
-  emitRow(code, index, message, locals);
-  code.end();
-  code.get(order);
-  code.i32(ORDER_BYTES);
-  code.op('i32.add');
-  code.tee(order);
-  code.get(end);
-  code.op('i32.lt_u');
-  code.brIf(0);
-  code.end();
+export interface GroupParts extends SimdParts {
+  /** Numbers of pairs that messages have. */
+  readonly pairs: readonly number[];
+  readonly hasOwn: boolean;
 }
 
-function emitSort(code: CodeWriter, plan: DecodePlan, map: TableMap, loops: readonly number[]): void {
-  const [count, slotBytes, out, input, list] = [0, 1, 2, 3, 4];
-  const slot = code.local('i32');
-  const entry = code.local('i32');
+/**
+ * `decode(count, slotBytes, out, input)` of the `grouped` form. A first pass without branches looks up each frame, gives
+ * it its row and hangs it into the chain of its number of pairs; then one loop a chain, whose jumps always go the same
+ * way. The frames of a chain come last first: each knows its row, so the rows stand in the order of the frames.
+ */
+export function emitGrouped(code: CodeWriter, parts: GroupParts): void {
+  const { map } = parts;
+  const [count, slotBytes, start, input] = [0, 1, 2, 3];
   const end = code.local('i32');
-  const index = code.local('i32');
-  const place = code.local('i32');
-  const start = code.local('i32');
-  // `order` lies behind the list.
-  code.get(list);
-  code.get(count);
-  code.i32(1);
-  code.op('i32.shl');
-  code.op('i32.add');
-  code.tee(end);
-  code.i32(15);
-  code.op('i32.add');
-  code.i32(-16);
-  code.op('i32.and');
-  code.set(start);
-  if (plan.messages.length > 0) emitStarts(code, plan, map, start, place);
+  const rows = code.local('i32');
+  const ignored = code.local('i32');
+  const locals = simdLocals(code);
+  const { slot, out } = locals;
+  emitEnd(code, input, count, slotBytes, end);
   code.get(input);
   code.set(slot);
-  code.get(list);
-  code.set(entry);
+  code.get(start);
+  code.set(out);
   code.block();
   code.loop();
-  code.get(entry);
+  code.get(slot);
   code.get(end);
   code.op('i32.ge_u');
   code.brIf(1);
-  code.get(entry);
-  code.memory('i32.load16_u', 0);
-  code.tee(index);
-  code.i32(NO_MESSAGE);
-  code.op('i32.ne');
-  code.if();
-  code.get(index);
-  code.i32(2);
-  code.op('i32.shl');
-  code.tee(index);
-  code.memory('i32.load', map.ends);
-  code.tee(place);
-  code.get(slot);
-  code.memory('i32.store', 0);
-  code.get(place);
-  code.get(out);
-  code.memory('i32.store', 4);
-  code.get(index);
-  code.get(place);
-  code.i32(ORDER_BYTES);
-  code.op('i32.add');
-  code.memory('i32.store', map.ends);
-  code.get(out);
-  code.get(index);
-  code.memory('i32.load', map.sizes);
-  code.op('i32.add');
+  emitRecord(code, parts, locals);
+  emitHeader(code, locals);
+  emitLink(code, parts, locals);
+  emitEndOfRow(code, map, locals);
   code.set(out);
-  code.end();
-  advance(code, slot, slotBytes, entry);
+  code.get(slot);
+  code.get(slotBytes);
+  code.op('i32.add');
+  code.set(slot);
   code.br(0);
   code.end();
   code.end();
-  for (const [message, loop] of loops.entries()) {
-    code.get(start);
-    code.i32(0);
-    code.memory('i32.load', map.ends + message * 4);
-    code.tee(end);
-    code.op('i32.lt_u');
-    code.if();
-    code.get(start);
-    code.get(end);
-    code.call(loop);
-    code.get(end);
-    code.set(start);
-    code.end();
+  emitSeal(code, out);
+  code.get(out);
+  code.set(start);
+  code.get(count);
+  code.set(rows);
+  emitChain(code, parts, CHAIN_NOBODY, locals, () => emitUncount(code, slot, rows, ignored));
+  emitCounters(code, count, rows, ignored);
+  for (const pairs of parts.pairs) {
+    emitChain(code, parts, chainOf(pairs), locals, () => {
+      emitIsShort(code, map, locals);
+      code.if();
+      emitOwnCall(code, parts.own, locals, slotBytes);
+      code.else();
+      emitPayload(code, map, locals);
+      // The last pair first: of a single cell it also writes over the presence word.
+      emitEndOfRow(code, map, locals);
+      code.i32(2 * CELL_BYTES);
+      code.op('i32.sub');
+      emitValues(code, SHAPE_PAIRS, locals);
+      code.memory('v128.store', 0);
+      for (let pair = 1; pair < pairs; pair++) {
+        code.get(out);
+        emitValues(code, SHAPE_PAIRS + pair * PAIR_BYTES, locals);
+        code.memory('v128.store', FIRST_CELL + (pair - 1) * 2 * CELL_BYTES);
+      }
+      emitPresence(code, map, locals);
+      code.end();
+    });
+  }
+  if (parts.hasOwn) {
+    emitChain(code, parts, CHAIN_OWN, locals, () => emitOwnCall(code, parts.own, locals, slotBytes));
   }
   emitClear(code, input, count, slotBytes);
-  code.get(out);
+  code.get(start);
 }
 
-/** Turns the counts of the messages into the places of their first frames. */
-function emitStarts(code: CodeWriter, plan: DecodePlan, map: TableMap, start: number, place: number): void {
-  const at = code.local('i32');
-  const counted = code.local('i32');
-  code.get(start);
-  code.set(place);
+/** Hangs the frame into its chain. */
+function emitLink(code: CodeWriter, { map }: GroupParts, { slot, out, record, probe: chain }: SimdLocals): void {
+  code.get(slot);
+  code.get(out);
+  code.memory('i32.store', LINK_ROW);
+  code.get(slot);
+  code.get(record);
+  code.i32(RECORD_BITS);
+  code.op('i32.shr_u');
+  code.memory('i32.store16', LINK_RECORD);
+  code.get(slot);
+  code.get(record);
+  code.memory('i32.load', map.records + RECORD_WAY);
+  code.tee(chain);
+  code.memory('i32.load', 0);
+  code.memory('i32.store', LINK_NEXT);
+  code.get(chain);
+  code.get(slot);
+  code.memory('i32.store', 0);
+}
+
+/** Takes a frame without message out of the rows; a remote or error frame is one that is ignored. */
+function emitUncount(code: CodeWriter, slot: Local, rows: Local, ignored: Local): void {
+  code.get(rows);
+  code.i32(1);
+  code.op('i32.sub');
+  code.set(rows);
+  code.get(ignored);
+  code.get(slot);
+  code.memory('i32.load', OFFSET_ID);
+  code.i32(CAN_RTR_FLAG | CAN_ERR_FLAG);
+  code.op('i32.and');
+  code.i32(0);
+  code.op('i32.ne');
+  code.op('i32.add');
+  code.set(ignored);
+}
+
+/** Does `each` for the frames of a chain, with `slot`, `out` and `record` set, and leaves the chain empty. */
+function emitChain(
+  code: CodeWriter,
+  { map }: GroupParts,
+  chain: number,
+  { slot, out, record }: SimdLocals,
+  each: () => void,
+): void {
+  const head = map.chains + chain * 4;
+  code.i32(0);
+  code.memory('i32.load', head);
+  code.tee(slot);
+  code.if();
+  code.i32(0);
+  code.i32(0);
+  code.memory('i32.store', head);
   code.loop();
-  code.get(at);
-  code.memory('i32.load', map.ends);
-  code.set(counted);
-  code.get(at);
-  code.get(place);
-  code.memory('i32.store', map.ends);
-  code.get(place);
-  code.get(counted);
-  code.i32(Math.log2(ORDER_BYTES));
+  code.get(slot);
+  code.memory('i32.load', LINK_ROW);
+  code.set(out);
+  code.get(slot);
+  code.memory('i32.load16_u', LINK_RECORD);
+  code.i32(RECORD_BITS);
   code.op('i32.shl');
-  code.op('i32.add');
-  code.set(place);
-  code.get(at);
-  code.i32(4);
-  code.op('i32.add');
-  code.tee(at);
-  code.i32(plan.messages.length * 4);
-  code.op('i32.lt_u');
+  code.set(record);
+  each();
+  code.get(slot);
+  code.memory('i32.load', LINK_NEXT);
+  code.tee(slot);
   code.brIf(0);
+  code.end();
   code.end();
 }

@@ -1,44 +1,59 @@
 import { FD_SLOT_BYTES } from '#contracts';
 import type { IdTable } from '../hash.ts';
 import type { DecodePlan } from '../plan.ts';
+import { type Shape, shapeBytes } from './shapes.ts';
 
 /**
  * Where things lie in the memory of a decoder.
  *
- * | from      | what                                                                        |
- * |-----------|-----------------------------------------------------------------------------|
- * | 0         | counters of the last call (u32): unknown, ignored, short                    |
- * | `slots`   | id table: message index by slot (u16)                                       |
- * | `keys`    | id word by message index (u32)                                              |
- * | `sizes`   | bytes of a row by message index (u32)                                       |
- * | `ends`    | grouped form: frames of each message, then the end of its part of `order`   |
- * | `pool`    | SIMD forms: swizzles, masks and factors                                     |
- * | `list`    | message index of each frame of the part being decoded (u16)                 |
- * | `order`   | grouped form: slot and row address of each frame, grouped by message (u32)  |
- * | `input`   | slots of the part being decoded; zero before and after                      |
- * | `rows`    | what comes out; the only region that grows                                  |
+ * | from      | what                                                                              |
+ * |-----------|-----------------------------------------------------------------------------------|
+ * | 0         | counters of the last call (u32): unknown, ignored, short                          |
+ * | `slots`   | id table: message index by slot (u16)                                             |
+ * | `keys`    | scalar form: id word by message index (u32)                                       |
+ * | `sizes`   | scalar form: bytes of a row by message index (u32)                                |
+ * | `list`    | scalar form: message index of each frame of the part being decoded (u16)          |
+ * | `records` | SIMD forms: `RECORD_…` of each message, then one for frames without message        |
+ * | `shapes`  | SIMD forms: see `shapes.ts`                                                       |
+ * | `chains`  | grouped form: first slot of each chain, 0 where there is none (u32)               |
+ * | `later`   | simd form: slot and row of each frame that is not done after the first pass (u32) |
+ * | `pool`    | SIMD forms: swizzles, masks and factors of messages that need code of their own    |
+ * | `input`   | slots of the part being decoded; zero before and after                            |
+ * | `rows`    | what comes out; the only region that grows                                        |
  */
-export interface MemoryMap extends TableMap {
-  readonly list: number;
-  readonly order: number;
+export interface MemoryMap {
+  readonly slots: number;
   readonly input: number;
   readonly rows: number;
 }
 
-/** The part that is known before code is written. */
-export interface TableMap {
-  readonly slots: number;
+export interface ScalarMap extends MemoryMap {
   readonly keys: number;
   readonly sizes: number;
-  readonly ends: number;
+  readonly list: number;
+}
+
+/** What is known before code is written; the rest follows when the pool is whole. */
+export interface SimdMap {
+  readonly slots: number;
+  readonly records: number;
+  /** Offset from `records` of the record of frames without message. */
+  readonly nobody: number;
+  /** Address of the shape of each message. */
+  readonly shapes: readonly number[];
+  /** Address of the shape that takes nothing. */
+  readonly noShape: number;
+  readonly chains: number;
+  readonly later: number;
   readonly pool: number;
 }
 
 /**
  * - `scalar`: loads no byte of a payload but those of signals that are decoded: the strict form.
- * - `simd`: loads the payload whole and stores only what its masks let through; faster.
- * - `grouped`: the same, and the frames of a part are taken message by message; fastest for batches of many frames. The
- *   rows are in the order of the frames all the same.
+ * - `simd`: loads the payload whole and stores only what its masks let through; takes frame by frame, without a jump that
+ *   depends on what a frame is.
+ * - `grouped`: the same, and takes the frames of a part by the size of their messages: fastest for batches of some
+ *   hundred frames. The rows are in the order of the frames all the same.
  */
 export type DecoderForm = 'scalar' | 'simd' | 'grouped';
 
@@ -47,9 +62,24 @@ export const COUNTER_IGNORED = 4;
 export const COUNTER_SHORT = 8;
 /** Beyond every offset into a slot, so that an inspection of the module tells loads of frames from loads of tables. */
 const FIRST_TABLE = 128;
-const ALIGNMENT = 16;
-/** Slot and row address of one frame in `order`. */
-export const ORDER_BYTES = 8;
+const ALIGNMENT = 64;
+
+/**
+ * What the SIMD forms know of a message, u32 and one u64: id word, bytes of a row, `LATER_BYTES` or 0 where the first pass
+ * is enough (grouped: address of the chain), 1 for a message and 0 for frames without, presence word, address of the
+ * shape, bytes that a frame has at least.
+ */
+export const RECORD_KEY = 0;
+export const RECORD_SIZE = 4;
+export const RECORD_WAY = 8;
+export const RECORD_ROWS = 12;
+export const RECORD_PRESENCE = 16;
+export const RECORD_SHAPE = 24;
+export const RECORD_NEED = 28;
+export const RECORD_BITS = 5;
+export const RECORD_BYTES = 1 << RECORD_BITS;
+/** Slot and row of one frame. */
+export const LATER_BYTES = 8;
 
 export interface ModuleOptions {
   /** Slots of the input area, frames. */
@@ -63,20 +93,48 @@ function after(start: number, bytes: number): number {
   return Math.ceil((start + bytes) / ALIGNMENT) * ALIGNMENT;
 }
 
-/** Tables of the ids, and where the pool starts. */
-export function tableMap(plan: DecodePlan, table: IdTable): TableMap {
+export function scalarMap(plan: DecodePlan, table: IdTable, maxFrames: number): ScalarMap {
   const perMessage = plan.messages.length * 4;
   const slots = FIRST_TABLE;
   const keys = after(slots, table.slots.byteLength);
   const sizes = after(keys, perMessage);
-  const ends = after(sizes, perMessage);
-  return { slots, keys, sizes, ends, pool: after(ends, perMessage) };
+  const list = after(sizes, perMessage);
+  const input = after(list, maxFrames * 2);
+  return { slots, keys, sizes, list, input, rows: after(input, maxFrames * FD_SLOT_BYTES) };
+}
+
+/**
+ * @param pairs first cells of the pairs of each shape; of a message without shape the pairs of the shape that takes nothing
+ * @param chains number of chains
+ */
+export function simdMap(
+  table: IdTable,
+  shapes: readonly (Shape | null)[],
+  pairs: readonly (readonly number[])[],
+  nothing: readonly number[],
+  chains: number,
+  { maxFrames, form }: ModuleOptions,
+): SimdMap {
+  const slots = FIRST_TABLE;
+  const records = after(slots, table.slots.byteLength);
+  const nobody = shapes.length * RECORD_BYTES;
+  const noShape = after(records, nobody + RECORD_BYTES);
+  let next = noShape + shapeBytes(nothing);
+  const addresses = shapes.map((shape, index) => {
+    if (shape === null) return noShape;
+    const address = next;
+    next += shapeBytes(pairs[index]!);
+    return address;
+  });
+  const start = after(next, 0);
+  const later = after(start, chains * 4);
+  // The place behind the last frame is written too, before it is known that nothing goes there.
+  const pool = after(later, form === 'simd' ? (maxFrames + 1) * LATER_BYTES : 0);
+  return { slots, records, nobody, shapes: addresses, noShape, chains: start, later, pool };
 }
 
 /** @param poolBytes size of the pool, known when all code that uses it is written */
-export function memoryMap(tables: TableMap, { maxFrames, form }: ModuleOptions, poolBytes: number): MemoryMap {
-  const list = after(tables.pool, poolBytes);
-  const order = after(list, maxFrames * 2);
-  const input = after(order, form === 'grouped' ? maxFrames * ORDER_BYTES : 0);
-  return { ...tables, list, order, input, rows: after(input, maxFrames * FD_SLOT_BYTES) };
+export function behindPool({ slots, pool }: SimdMap, maxFrames: number, poolBytes: number): MemoryMap {
+  const input = after(pool, poolBytes);
+  return { slots, input, rows: after(input, maxFrames * FD_SLOT_BYTES) };
 }

@@ -17,6 +17,8 @@ export interface RowLocals extends Scratch {
   readonly selectors: readonly Local[];
   /** Where frames may be short: length of the payload and the flag; absent where every signal fits. */
   readonly short?: { readonly length: Local; readonly flag: Local } | undefined;
+  /** The row has its header already. */
+  readonly hasHeader?: boolean;
   /** Decode four signals at once where they allow it; absent in the scalar form. */
   readonly simd?: (Pick<VectorLocals, 'piece' | 'lanes'> & { readonly pool: VectorPool }) | undefined;
 }
@@ -67,7 +69,7 @@ class RowEmitter {
   row(index: number): void {
     const { short } = this.#locals;
     const dynamic = short !== undefined || this.#plan.root.selectors.length > 0;
-    this.#header(index);
+    if (this.#locals.hasHeader !== true) this.#header(index);
     if (dynamic) {
       for (const word of this.#always.keys()) {
         this.#code.i64(0);

@@ -2,7 +2,7 @@ import { OFFSET_LENGTH } from '#contracts';
 import type { CodeWriter, Local } from '#wasm';
 import { ROW_FLAG_SHORT } from '../layout.ts';
 import { type DecodePlan, type MessagePlan, presenceBytes } from '../plan.ts';
-import { COUNTER_SHORT, type TableMap } from './memory.ts';
+import { COUNTER_SHORT, type ScalarMap } from './memory.ts';
 import { cascade, emitRow, type RowLocals } from './message.ts';
 import type { VectorPool } from './simd.ts';
 import { advance, emitClear, increment } from './steps.ts';
@@ -38,25 +38,19 @@ function emitDispatch(code: CodeWriter, messages: number, otherwise: number, ind
   );
 }
 
-/** `rows(count, slotBytes, out, input, list)` with all bodies in one function, frame by frame. */
-export function emitRows(
-  code: CodeWriter,
-  plan: DecodePlan,
-  map: TableMap,
-  short: number,
-  pool: VectorPool | null,
-): void {
-  const [count, slotBytes, out, input, list] = [0, 1, 2, 3, 4];
+/** `rows(count, slotBytes, out, input)` of the scalar form: all bodies in one function, frame by frame. */
+export function emitRows(code: CodeWriter, plan: DecodePlan, map: ScalarMap, short: number): void {
+  const [count, slotBytes, out, input] = [0, 1, 2, 3];
   const slot = code.local('i32');
   const entry = code.local('i32');
   const end = code.local('i32');
   const length = code.local('i32');
   const index = code.local('i32');
   const { messages } = plan;
-  const locals = rowLocals(code, messages, slot, out, pool);
+  const locals = rowLocals(code, messages, slot, out, null);
   code.get(input);
   code.set(slot);
-  code.get(list);
+  code.i32(map.list);
   code.tee(entry);
   code.get(count);
   code.i32(1);
@@ -116,11 +110,15 @@ export function emitRows(
   code.get(out);
 }
 
-/** `short(slot, out, index, length)`: one row of a frame that may lack bytes; only what fits is read. */
-export function emitShort(code: CodeWriter, plan: DecodePlan): void {
+/**
+ * `short(slot, out, index, length)`: one row of a frame that may lack bytes; only what fits is read.
+ *
+ * @param hasHeader whether the row has its header already
+ */
+export function emitShort(code: CodeWriter, plan: DecodePlan, hasHeader: boolean): void {
   const [slot, out, index, length] = [0, 1, 2, 3];
   const flag = code.local('i32');
-  const locals: RowLocals = { ...rowLocals(code, plan.messages, slot, out, null), short: { length, flag } };
+  const locals: RowLocals = { ...rowLocals(code, plan.messages, slot, out, null), hasHeader, short: { length, flag } };
   const { messages } = plan;
   code.block();
   emitDispatch(code, messages.length, messages.length, () => code.get(index));

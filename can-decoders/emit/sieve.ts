@@ -1,19 +1,11 @@
-import {
-  CAN_ERR_FLAG,
-  CAN_RTR_FLAG,
-  FD_SLOT_BYTES,
-  HEADER_BYTES,
-  OFFSET_CHANNEL,
-  OFFSET_ID,
-  OFFSET_LENGTH,
-} from '#contracts';
+import { HEADER_BYTES, OFFSET_CHANNEL, OFFSET_ID, OFFSET_LENGTH } from '#contracts';
 import type { CodeWriter, Local } from '#wasm';
 import { type IdTable, NO_MESSAGE } from '../hash.ts';
-import { COUNTER_IGNORED, COUNTER_SHORT, COUNTER_UNKNOWN, type MemoryMap, type ModuleOptions } from './memory.ts';
-import { advance, increment } from './steps.ts';
+import type { ScalarMap } from './memory.ts';
+import { advance, emitDrop, emitResetCounters } from './steps.ts';
 
 /** Leaves the message index of the id in `index`, `NO_MESSAGE` for an id that the plan does not know. */
-function emitLookup(code: CodeWriter, table: IdTable, map: MemoryMap, id: Local, index: Local, probe: Local): void {
+function emitLookup(code: CodeWriter, table: IdTable, map: ScalarMap, id: Local, index: Local, probe: Local): void {
   code.get(id);
   code.i32(table.multiplier);
   code.op('i32.mul');
@@ -55,14 +47,11 @@ function emitLookup(code: CodeWriter, table: IdTable, map: MemoryMap, id: Local,
   if (!table.perfect) code.end();
 }
 
-/** `sieve(count, slotBytes)`: see `emitModule`. */
-export function emitSieve(
-  code: CodeWriter,
-  table: IdTable,
-  map: MemoryMap,
-  { channel, form }: ModuleOptions,
-  messages: number,
-): void {
+/**
+ * `sieve(count, slotBytes)` of the scalar form: looks up the id of each frame of the input area, writes the list of
+ * message indices and zeroes the slots of all others.
+ */
+export function emitSieve(code: CodeWriter, table: IdTable, map: ScalarMap, channel: number | null): void {
   const [count, slotBytes] = [0, 1];
   const slot = code.local('i32');
   const entry = code.local('i32');
@@ -70,19 +59,8 @@ export function emitSieve(
   const id = code.local('i32');
   const index = code.local('i32');
   const probe = code.local('i32');
-  const total = code.local('i32');
   const payload = code.local('i32');
-  for (const counter of [COUNTER_UNKNOWN, COUNTER_IGNORED, COUNTER_SHORT]) {
-    code.i32(0);
-    code.i32(0);
-    code.memory('i32.store', counter);
-  }
-  if (form === 'grouped') {
-    code.i32(map.ends);
-    code.i32(0);
-    code.i32(messages * 4);
-    code.memoryFill();
-  }
+  emitResetCounters(code);
   code.i32(map.input);
   code.set(slot);
   code.i32(map.list);
@@ -123,26 +101,8 @@ export function emitSieve(
   code.i32(NO_MESSAGE);
   code.op('i32.eq');
   code.if();
-  emitDrop(code, id, slot, slotBytes);
+  emitDrop(code, slot, slotBytes);
   code.else();
-  code.get(index);
-  code.i32(2);
-  code.op('i32.shl');
-  code.memory('i32.load', map.sizes);
-  code.get(total);
-  code.op('i32.add');
-  code.set(total);
-  if (form === 'grouped') {
-    code.get(index);
-    code.i32(2);
-    code.op('i32.shl');
-    code.tee(probe);
-    code.get(probe);
-    code.memory('i32.load', map.ends);
-    code.i32(1);
-    code.op('i32.add');
-    code.memory('i32.store', map.ends);
-  }
   // A length byte that claims more than the slot holds must not lead a load into the next slot.
   code.get(slot);
   code.memory('i32.load8_u', OFFSET_LENGTH);
@@ -157,34 +117,5 @@ export function emitSieve(
   advance(code, slot, slotBytes, entry);
   code.br(0);
   code.end();
-  code.end();
-  code.get(total);
-}
-
-/** Counts a frame without message and zeroes its slot. */
-function emitDrop(code: CodeWriter, id: Local, slot: Local, slotBytes: Local): void {
-  code.get(id);
-  code.i32(CAN_RTR_FLAG | CAN_ERR_FLAG);
-  code.op('i32.and');
-  code.if();
-  increment(code, COUNTER_IGNORED);
-  code.else();
-  increment(code, COUNTER_UNKNOWN);
-  code.end();
-  for (let offset = 0; offset < HEADER_BYTES + 8; offset += 8) {
-    code.get(slot);
-    code.i64(0);
-    code.memory('i64.store', offset);
-  }
-  code.get(slotBytes);
-  code.i32(FD_SLOT_BYTES);
-  code.op('i32.eq');
-  code.if();
-  code.get(slot);
-  code.i32(HEADER_BYTES + 8);
-  code.op('i32.add');
-  code.i32(0);
-  code.i32(FD_SLOT_BYTES - HEADER_BYTES - 8);
-  code.memoryFill();
   code.end();
 }
