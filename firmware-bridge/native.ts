@@ -14,6 +14,8 @@ export interface NativeAddon {
   datagram(path: string, text: string): void;
   /** Writes CLOCK_BOOTTIME and CLOCK_REALTIME, ns. */
   clocks(out: BigInt64Array): void;
+  /** Writes 1 or 0 (an NTP daemon keeps the kernel's clock right), and the largest error, ns. */
+  timekeeping(out: Float64Array): void;
 }
 
 /** Opaque. */

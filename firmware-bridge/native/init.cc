@@ -1,7 +1,8 @@
-// The addon's entry, and the two small things that Node lacks on a unit: a datagram to the service manager, and the clock
-// that goes on while the unit sleeps.
+// The addon's entry, and the small things that Node lacks on a unit: a datagram to the service manager, the clock that goes
+// on while the unit sleeps, and whether somebody keeps the other one right.
 #include <errno.h>
 #include <sys/socket.h>
+#include <sys/timex.h>
 #include <sys/un.h>
 #include <unistd.h>
 
@@ -69,9 +70,28 @@ napi_value clocks(napi_env env, napi_callback_info info) {
   return nullptr;
 }
 
+// timekeeping(out: Float64Array(2)): 1 where the kernel's clock is disciplined by an NTP daemon (adjtimex(2)), else 0, and the
+// largest error that the kernel gives it, ns. Reading needs no capability.
+napi_value timekeeping(napi_env env, napi_callback_info info) {
+  size_t argc = 1, length = 0;
+  napi_value array;
+  void *data = nullptr;
+  napi_get_cb_info(env, info, &argc, &array, nullptr, nullptr);
+  napi_get_typedarray_info(env, array, nullptr, &length, &data, nullptr, nullptr);
+  timex state{};
+  if (data == nullptr || length < 2) return fail(env, "adjtimex", EINVAL);
+  const int told = adjtimex(&state);
+  if (told < 0) return fail(env, "adjtimex", errno);
+  double *out = static_cast<double *>(data);
+  out[0] = told != TIME_ERROR && (state.status & STA_UNSYNC) == 0 ? 1 : 0;
+  out[1] = static_cast<double>(state.maxerror) * 1000;
+  return nullptr;
+}
+
 napi_value init(napi_env env, napi_value exports) {
   define(env, exports, "datagram", datagram);
   define(env, exports, "clocks", clocks);
+  define(env, exports, "timekeeping", timekeeping);
   defineCan(env, exports);
   return exports;
 }
