@@ -1,13 +1,13 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { type FrameSource, TollgateError } from '#contracts';
+import { type Clock, type FrameSource, TollgateError } from '#contracts';
 import type { MqttTls } from '#firmware-bridge/mqtt';
 import { nodeCrypto, parseVerifierKey } from '#ledger';
 import type { Plan } from '#policies';
 import { ackLeaf } from '#wire';
 import { ackVerifier } from './acks.ts';
-import type { Config, UplinkConfig } from './config/load.ts';
+import { type Config, isLive, type UplinkConfig } from './config/load.ts';
 import { ANSWER_SUFFIX, Control } from './control/index.ts';
 import { type Documents, documentFiles, loadDocuments, planned } from './documents.ts';
 import { type Issuers, loadUnitKeys, type UnitKeys } from './keys.ts';
@@ -30,6 +30,8 @@ export interface ServiceOptions {
   readonly publishMs?: number;
   /** UTC of the host, ms since 1970, null where it is not known; the host's clock without it. */
   readonly utcMs?: () => number | null;
+  /** The unit's own clock, where its sources are live. */
+  readonly clock?: Clock;
   /** Test hook: SIGKILL at a state of the store's own thread. */
   readonly faultAt?: { readonly state: ProtocolState; readonly occurrence: number };
 }
@@ -40,9 +42,9 @@ export const SETTLE_MS = 30_000;
 export const STOP_MS = 300;
 /** Bytes a network, kept over restarts. */
 const TRAFFIC_FILE = 'traffic.json';
-/** Stands where the unit was found to be rolled back; whoever has examined it removes it with the state folder. */
 /** Documents that the owner and others sent, and answers that wait. */
 const CONSENT_FOLDER = 'consent';
+/** Stands where the unit was found to be rolled back; whoever has examined it removes it with the state folder. */
 const SUSPENSION_FILE = 'suspended.json';
 /** Tenant of a unit without an uplink: its records wait for one. */
 const NO_TENANT = 'none';
@@ -88,7 +90,8 @@ export class Service {
       state: config.unit.state,
       tenant: config.uplink?.tenant ?? NO_TENANT,
       version: options.version,
-      live: config.sources.some(({ realtime }) => realtime),
+      live: config.sources.some((source) => source.realtime || isLive(source)),
+      ...(options.clock === undefined ? {} : { clock: options.clock }),
       maxBytes: config.store.maxBytes,
       groupCommitMs: config.store.groupCommitMs,
       ...(observe === undefined ? {} : { observe }),

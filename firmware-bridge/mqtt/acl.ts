@@ -26,6 +26,7 @@ export function brokerAcl({ tenants, receivers }: BrokerAccess): string {
     `pattern write v1/${tenant}/%u/tx/+/s`,
     `pattern write v1/${tenant}/%u/tx/+/p`,
     `pattern write v1/${tenant}/%u/st`,
+    `pattern write v1/${tenant}/%u/st/+`,
     `pattern read v1/${tenant}/%u/rx/ack`,
     `pattern read v1/${tenant}/%u/rx/doc`,
   ]);
@@ -34,6 +35,7 @@ export function brokerAcl({ tenants, receivers }: BrokerAccess): string {
     `topic read v1/${tenant}/+/tx/+/s`,
     `topic read v1/${tenant}/+/tx/+/p`,
     `topic read v1/${tenant}/+/st`,
+    `topic read v1/${tenant}/+/st/+`,
     `topic write v1/${tenant}/+/rx/ack`,
     `topic write v1/${tenant}/+/rx/doc`,
   ]);
@@ -55,8 +57,9 @@ export function brokerAcl({ tenants, receivers }: BrokerAccess): string {
  * listeners of their own, because a unit's client id must be its name, while many receiver processes share one.
  *
  * @param folder where the broker finds the files
+ * @param state  where it keeps sessions and retained messages
  */
-export function brokerConf(folder: string): string {
+export function brokerConf(folder: string, state = '/var/lib/mosquitto'): string {
   const listener = (port: number, ca: string, ...more: string[]) => [
     `listener ${port}`,
     `cafile ${folder}/${ca}`,
@@ -72,6 +75,7 @@ export function brokerConf(folder: string): string {
     'allow_anonymous false',
     `acl_file ${folder}/acl`,
     'persistence true',
+    `persistence_location ${state}/`,
     'persistent_client_expiration 7d',
     '# A record is at most 128 KiB, a document 256 KiB.',
     'max_packet_size 300000',

@@ -38,7 +38,7 @@ describe.skipIf(MOSQUITTO === null || !OPENSSL)('mosquitto with the generated ru
     await reads.subscribe([`v1/t1/+/tx/+`, `v1/t1/+/tx/+/s`, `v1/t1/+/tx/+/p`, `$share/g/v1/t1/+/tx/+`]);
     const one = await unit(A);
     await one.link.subscribe([`v1/t1/${A}/rx/ack`, `v1/t1/${A}/rx/doc`]);
-    for (const end of ['tx/s1', 'tx/s1/s', 'tx/s1/p', 'st']) {
+    for (const end of ['tx/s1', 'tx/s1/s', 'tx/s1/p', 'st', 'st/doc']) {
       await one.link.publish(`v1/t1/${A}/${end}`, bytes(end), plain);
     }
     // tx/s1 comes twice: over the plain subscription and over the shared one.
@@ -54,6 +54,7 @@ describe.skipIf(MOSQUITTO === null || !OPENSSL)('mosquitto with the generated ru
     `v1/t1/${B}/tx/s1`,
     `v1/t1/${B}/tx/s1/s`,
     `v1/t1/${B}/st`,
+    `v1/t1/${B}/st/doc`,
     `v1/t1/${B}/rx/ack`,
     `v1/t1/${A}/rx/ack`,
     `v1/t1/${A}/rx/doc`,
@@ -165,13 +166,14 @@ describe.skipIf(MOSQUITTO === null || !OPENSSL)('mosquitto with the generated ru
   /** The lines of `broker acl --conf` as they are, but for the two ports. */
   async function broker() {
     const second = await freePort();
-    const conf = brokerConf('%d').split('\n');
+    const conf = brokerConf('%d', '%d').split('\n');
     const units = conf.indexOf('listener 8883');
     const receivers = conf.indexOf('listener 8884');
     const started: Mosquitto = await startMosquitto({
       lines: conf.slice(0, units),
       listener: [...conf.slice(units + 1, receivers), `listener ${second} 127.0.0.1`, ...conf.slice(receivers + 1)],
       anonymous: false,
+      ports: [second],
       files: {
         acl: brokerAcl({ tenants: ['t1'], receivers: ['insurer'] }),
         'units-ca.pem': unitsCa.ca,

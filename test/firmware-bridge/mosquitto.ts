@@ -46,12 +46,14 @@ export interface MosquittoOptions {
   readonly listener?: readonly string[];
   /** Whether a client needs no name; true without it. */
   readonly anonymous?: boolean;
+  /** Ports of further listeners. */
+  readonly ports?: readonly number[];
   /** Files by name, in the folder. */
   readonly files?: Readonly<Record<string, string>>;
 }
 
 export async function startMosquitto(options: MosquittoOptions = {}): Promise<Mosquitto> {
-  const { lines = [], listener = [], files = {}, anonymous = true } = options;
+  const { lines = [], listener = [], files = {}, anonymous = true, ports = [] } = options;
   const folder = mkdtempSync(join(tmpdir(), 'tollgate-mosquitto-'));
   const port = await freePort();
   // Root starts it and root it stays: the folder is readable to its owner alone.
@@ -63,7 +65,7 @@ export async function startMosquitto(options: MosquittoOptions = {}): Promise<Mo
   let child: ChildProcess = spawn('true');
   const start = async () => {
     child = spawn(MOSQUITTO!, ['-c', join(folder, 'mosquitto.conf')], { stdio: 'ignore' });
-    while (child.exitCode === null && !(await answers(port))) await sleep(20);
+    for (const one of [port, ...ports]) while (child.exitCode === null && !(await answers(one))) await sleep(20);
     if (child.exitCode !== null) throw new Error(`mosquitto ended with ${child.exitCode}`);
   };
   const end = async (signal: NodeJS.Signals) => {
