@@ -57,6 +57,8 @@ export class FakeBroker {
   keeps = true;
   count = 0;
   onSent: ((sent: Sent) => void) | null = null;
+  /** Ends the connections that stand. */
+  cut: () => void = () => undefined;
   readonly #clock: Pick<UplinkTiming, 'monotonicMs'>;
   #open: { resolve(): void; reject(error: Error): void }[] = [];
 
@@ -90,6 +92,7 @@ export class FakeBroker {
       options.onClose(null);
     };
     options.signal?.addEventListener('abort', end);
+    this.cut = end;
     return {
       receiveMaximum: this.receiveMaximum,
       maximumPacketBytes: this.maximumPacketBytes,
