@@ -28,8 +28,8 @@ export const GROUP_COMMIT_MS = 1_000;
 export const GROUP_COMMIT_RECORDS = 500;
 /** … or bytes. */
 const GROUP_BYTES = 1024 * 1024;
-/** Answers of brokers and receivers are gathered this long, ms: one sync for many. */
-export const GATHER_MS = 50;
+/** Answers of brokers and receivers take effect at once and are on disk after this long, ms: flash wears by syncs. */
+export const GATHER_MS = 10_000;
 /** Groups that wait beyond the one that is written; above it `append` returns a promise. */
 const MOST_WAITING_GROUPS = 2;
 /** A group that found no room is tried again this often, ms. */

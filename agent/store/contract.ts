@@ -191,9 +191,9 @@ export interface Store {
    * @param pseudonym rows of this one only; without it the newest pseudonym and the oldest that has rows
    */
   take(limit: number, pseudonym?: string): Promise<readonly OutboxRow[]>;
-  /** PUBACK came. */
+  /** PUBACK came. Takes effect at once; a power cut within seconds takes it back, and the row is sent again. */
   pubacked(ids: readonly number[]): Promise<void>;
-  /** A receiver answered: opened rows are deleted, proven marks the stream; the ack is kept. */
+  /** A receiver answered: opened rows are deleted, proven marks the stream; the newest ack is kept. Durable as a PUBACK is. */
   ack(ack: Ack): Promise<void>;
   /** Puts inflight rows back (connection lost), and pubacked ones that no ack took within `olderThanMs`. */
   requeue(olderThanMs: number): Promise<number>;

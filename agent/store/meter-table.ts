@@ -1,13 +1,27 @@
+import type { ByteReader, ByteWriter } from './bytes.ts';
 import type { Connection } from './database.ts';
 import type { MeterSum } from './group.ts';
 
 /** Ids kept in memory before they are asked for again; a key lasts an hour. */
 const MOST_KEYS = 1_000;
 
-/** Exact counters, updated in the transaction that commits what they count. */
+/** What was counted for one key since the last fold. */
+interface Pending {
+  records: number;
+  samples: number;
+  bytes: number;
+  denied: number;
+  readonly fields: Map<number, number>;
+}
+
+/**
+ * Exact counters: what a group adds is durable with the group (in `hot`), and goes into the tables with a fold. Keys and
+ * names are in the tables from their first use on.
+ */
 export class MeterTable {
   readonly #names: Names;
   readonly #keys = new Map<string, number>();
+  readonly #pending = new Map<number, Pending>();
   readonly #findKey;
   readonly #insertKey;
   readonly #add;
@@ -33,15 +47,68 @@ export class MeterTable {
     );
   }
 
-  /** After a transaction that was rolled back: its new keys do not exist. */
-  reload(): void {
+  /** As the tables are: after a transaction that was rolled back its new keys do not exist. */
+  load(): void {
     this.#keys.clear();
+    this.#pending.clear();
   }
 
-  add(sum: MeterSum): void {
-    const id = this.#id(sum);
-    this.#add.run(id, sum.records, sum.samples, sum.bytes, sum.denied);
-    for (const [name, samples] of Object.entries(sum.fields)) this.#addField.run(id, this.#names.id(name), samples);
+  /** Within a transaction: a group's sums, in memory and described in `out`. */
+  add(sums: readonly MeterSum[], out: ByteWriter): void {
+    out.varint(sums.length);
+    for (const sum of sums) {
+      const id = this.#id(sum);
+      const { records, samples, bytes, denied } = sum;
+      const fields = Object.entries(sum.fields).map(([name, count]) => [this.#names.id(name), count] as const);
+      out.varint(id).varint(records).varint(samples).varint(bytes).varint(denied).varint(fields.length);
+      for (const [field, count] of fields) out.varint(field).varint(count);
+      this.#count(id, records, samples, bytes, denied, fields);
+    }
+  }
+
+  /** What `add` described. */
+  replay(from: ByteReader): void {
+    for (let left = from.varint(); left > 0; left--) {
+      const id = from.varint();
+      const [records, samples, bytes, denied] = [from.varint(), from.varint(), from.varint(), from.varint()];
+      const fields: (readonly [number, number])[] = [];
+      for (let more = from.varint(); more > 0; more--) fields.push([from.varint(), from.varint()]);
+      this.#count(id, records, samples, bytes, denied, fields);
+    }
+  }
+
+  #count(
+    id: number,
+    records: number,
+    samples: number,
+    bytes: number,
+    denied: number,
+    fields: readonly (readonly [number, number])[],
+  ): void {
+    let sum = this.#pending.get(id);
+    if (sum === undefined) {
+      sum = { records: 0, samples: 0, bytes: 0, denied: 0, fields: new Map() };
+      this.#pending.set(id, sum);
+    }
+    sum.records += records;
+    sum.samples += samples;
+    sum.bytes += bytes;
+    sum.denied += denied;
+    for (const [field, count] of fields) sum.fields.set(field, (sum.fields.get(field) ?? 0) + count);
+  }
+
+  /** Within a transaction. */
+  fold(): void {
+    for (const [id, { records, samples, bytes, denied, fields }] of this.#pending) {
+      this.#add.run(id, records, samples, bytes, denied);
+      for (const [field, count] of fields) this.#addField.run(id, field, count);
+    }
+    this.#pending.clear();
+  }
+
+  /** What is not in the tables yet, for a reader that cannot fold. */
+  pending(): ReadonlyMap<number, Pending> {
+    return this.#pending;
   }
 
   #id({ hour, agreement, recipient, purpose, action }: MeterSum): number {
@@ -70,7 +137,7 @@ export class Names {
     this.#insert = db.prepare('INSERT INTO name (name) VALUES (?)');
   }
 
-  reload(): void {
+  load(): void {
     this.#ids.clear();
   }
 

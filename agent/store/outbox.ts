@@ -1,15 +1,25 @@
 import type { Connection } from './database.ts';
+import { packRows, Rows, Segment, unpackRows } from './segment.ts';
 import type { StreamState, Streams } from './streams.ts';
-import { KIND_PROOF, KIND_RECORD, KIND_SESSION, STATE_PUBACKED, STATE_QUEUED } from './tables.ts';
+import { KIND_PROOF, KIND_RECORD, KIND_SESSION, STATE_GONE, STATE_PUBACKED, STATE_QUEUED } from './tables.ts';
 
 /** Priorities go from 0 to 7; of each, records go before proofs, and sessions before everything. */
 const PRIORITIES = 8;
 const RANK_SESSION = 2 * PRIORITIES;
 /** A lane is a pseudonym and a rank: `line · 32 + rank`. */
 const RANKS = 32;
+/** Segments whose rows stay in memory although nothing happens in them. */
+const MOST_LOADED = 32;
+/** A segment in the table is written again, shorter, when less than a quarter of so many bytes lives. */
+const SPARSE_BYTES = 16 * 1024;
+const SPARSE_SHARE = 4;
 
 const rankOf = (kind: number, priority: number) =>
   kind === KIND_SESSION ? RANK_SESSION : 2 * priority + (kind === KIND_RECORD ? 1 : 0);
+const kindOf = (lane: number) => {
+  const rank = lane % RANKS;
+  return rank === RANK_SESSION ? KIND_SESSION : rank % 2 === 1 ? KIND_RECORD : KIND_PROOF;
+};
 
 /** Rows of one pseudonym and rank. */
 interface Lane {
@@ -22,12 +32,13 @@ interface Lane {
   queued: number;
 }
 
-/** A row as it is chosen, without its payload. */
+/** A row as it is chosen. */
 export interface Chosen {
   readonly id: number;
   readonly kind: number;
   readonly stream: StreamState;
   readonly seq: number;
+  readonly payload: Uint8Array;
 }
 
 export interface Removed {
@@ -36,91 +47,119 @@ export interface Removed {
   readonly leaf: number;
 }
 
-type Picked = [id: number, kind: number, stream: number, seq: number];
-type Victim = [id: number, stream: number, seq: number, leaf: number, size: number, state: number, lane: number];
+const GONE = new Uint8Array(0);
 
 /**
- * Rows that wait for broker and receiver. A row that is inflight is marked in memory only: a process that dies has no
- * row inflight. Cursors replace an index: they only move on, so each row is looked at once, and a commit writes a page
- * less.
+ * Rows that wait for broker and receiver. In memory are runs of rows (`Segment`) with counts, and the rows of those in
+ * which something happens; a million rows wait in the file. What changes is written by the next fold: what a power cut
+ * takes back is sent again. A row that is inflight is marked in memory only: a process that dies has no row inflight.
  */
 export class Outbox {
   readonly #streams: Streams;
   readonly #statements;
   readonly #lanes = new Map<number, Lane>();
   readonly #inflight = new Map<number, number>();
+  readonly #proofs = new Map<number, Set<number>>();
+  #segments: Segment[] = [];
+  /** Segments with rows in memory that may go, longest unused first. */
+  readonly #loaded = new Set<Segment>();
+  /** The last one, whose payloads are in memory. */
+  #open: Segment | null = null;
+  #dead: number[] = [];
+  #body: { first: number; bytes: Uint8Array; ends: Int32Array } | null = null;
   /** Pseudonyms by their number; the newest last. */
   #lines: string[] = [];
-  #nextId = 1;
+  nextId = 1;
   pubackedRows = 0;
   /** Bytes of records, wrapped. */
   bytes = 0;
+  /** Rows that changed since the last fold. */
+  changes = 0;
 
   constructor(db: Connection, streams: Streams) {
     this.#streams = streams;
     const raw = (sql: string) => db.prepare(sql).raw();
     this.#statements = {
-      insert: db.prepare('INSERT INTO outbox VALUES (?, ?, ?, ?, ?, ?, ?, 0, 0)'),
-      insertPayload: db.prepare('INSERT INTO payload VALUES (?, ?)'),
-      queued: raw('SELECT id, kind, stream, seq FROM outbox WHERE id >= ? AND lane = ? AND state = 0 ORDER BY id'),
-      one: raw('SELECT id, stream, seq, leaf, size, state, lane, kind FROM outbox WHERE id = ?'),
-      ofStream: raw(
-        `SELECT id, stream, seq, leaf, size, state, lane FROM outbox
-         WHERE id >= ? AND id <= ? AND stream = ? AND kind = ${KIND_RECORD} ORDER BY id`,
+      all: raw(
+        'SELECT s.first, s.rows, t.state FROM segment s LEFT JOIN segment_state t ON t.first = s.first ORDER BY s.first',
       ),
-      ofRank: raw(
-        `SELECT id, stream, seq, leaf, size, state, lane FROM outbox
-         WHERE id >= ? AND lane % ${RANKS} = ? AND kind = ${KIND_RECORD} ORDER BY id`,
+      rows: raw(
+        'SELECT s.rows, t.state FROM segment s LEFT JOIN segment_state t ON t.first = s.first WHERE s.first = ?',
       ),
-      late: raw(`SELECT id, stream, lane, kind FROM outbox WHERE state = ${STATE_PUBACKED} AND (at <= ? OR at > ?)`),
-      state: db.prepare('UPDATE outbox SET state = ?, at = ? WHERE id = ?'),
-      remove: db.prepare('DELETE FROM outbox WHERE id = ?'),
-      removePayload: db.prepare('DELETE FROM payload WHERE id = ?'),
-      payload: db.prepare('SELECT payload FROM payload WHERE id = ?').pluck(),
-      proofsOf: raw(`SELECT id FROM outbox WHERE stream = ? AND kind = ${KIND_PROOF}`),
+      body: db.prepare('SELECT body FROM segment WHERE first = ?').pluck(),
+      write: db.prepare('INSERT OR REPLACE INTO segment VALUES (?, ?, ?)'),
+      writeState: db.prepare('INSERT OR REPLACE INTO segment_state VALUES (?, ?)'),
+      remove: db.prepare('DELETE FROM segment WHERE first = ?'),
+      removeState: db.prepare('DELETE FROM segment_state WHERE first = ?'),
       lines: db.prepare('SELECT pseudonym FROM line ORDER BY id').pluck(),
       insertLine: db.prepare('INSERT INTO line VALUES (?, ?)'),
-      lanes: raw('SELECT lane, state, min(id), count(*) FROM outbox GROUP BY lane, state'),
-      rows: raw(
-        `SELECT stream, kind, min(id), max(id), count(*), sum(size) FROM outbox WHERE kind <> ${KIND_PROOF}
-         GROUP BY stream, kind`,
-      ),
-      lastId: db.prepare('SELECT max(id) FROM outbox').pluck(),
+      nextRow: db.prepare('SELECT next_row FROM state').pluck(),
     };
   }
 
   /** Counts what is in the tables; the streams must be there. */
   load(): void {
-    const statements = this.#statements;
-    this.#lanes.clear();
-    this.#lines = statements.lines.all() as string[];
-    this.#nextId = Math.max(this.#nextId, ((statements.lastId.get() as number | null) ?? 0) + 1);
-    this.pubackedRows = 0;
-    this.bytes = 0;
-    for (const [number, state, first, count] of statements.lanes.all() as [number, number, number, number][]) {
-      const lane = this.#lane(number);
-      lane.low = Math.min(lane.low, first);
-      if (state === STATE_PUBACKED) this.pubackedRows += count;
+    for (const lane of this.#lanes.values()) Object.assign(lane, { cursor: Infinity, low: Infinity, queued: 0 });
+    this.#segments = [];
+    this.#loaded.clear();
+    this.#proofs.clear();
+    this.#open = null;
+    this.#dead = [];
+    this.#body = null;
+    this.#lines = this.#statements.lines.all() as string[];
+    this.nextId = this.#statements.nextRow.get() as number;
+    this.pubackedRows = this.bytes = this.changes = 0;
+    for (const row of this.#statements.all.iterate() as Iterable<[number, Uint8Array, Uint8Array | null]>) {
+      const [first, rows, state] = row;
+      const segment = new Segment(first, unpackRows(rows, state), null);
+      segment.recount();
+      segment.bodyBytes = segment.liveBytes;
+      for (let i = 0; i < segment.count; i++) this.#count(segment, i);
+      segment.rows = null;
+      this.#segments.push(segment);
+    }
+  }
+
+  /** After `load` and what follows from `hot`: rows that are inflight in this process stay it. */
+  resume(): void {
+    for (const [id] of this.#inflight) {
+      const at = this.#find(id);
+      if (at === null || at.segment.rows!.state[at.index] !== STATE_QUEUED) this.#inflight.delete(id);
       else {
-        lane.cursor = first;
-        lane.queued = count;
+        this.#lane(at.segment.rows!.lane[at.index]!).queued--;
+        at.segment.inflight++;
       }
     }
-    for (const row of statements.rows.all() as [number, number, number, number, number, number][]) {
-      const [streamId, kind, first, last, count, size] = row;
-      const stream = this.#streams.byId(streamId);
-      if (kind === KIND_SESSION) stream.sessionId = first;
-      else {
-        Object.assign(stream, { lowId: first, lastId: last, outstanding: count });
-        this.bytes += size;
-      }
+  }
+
+  #count(segment: Segment, index: number): void {
+    const rows = segment.rows!;
+    const state = rows.state[index];
+    if (state === STATE_GONE) return;
+    const id = segment.first + index;
+    const number = rows.lane[index]!;
+    const lane = this.#lane(number);
+    lane.low = Math.min(lane.low, id);
+    if (state === STATE_PUBACKED) this.pubackedRows++;
+    else if (lane.queued++ === 0) lane.cursor = id;
+    const kind = kindOf(number);
+    if (kind === KIND_PROOF) this.#proofsOf(rows.stream[index]!).add(id);
+    const stream = this.#streams.byId(rows.stream[index]!);
+    if (kind === KIND_SESSION) stream.sessionId = id;
+    if (kind === KIND_RECORD) {
+      this.bytes += rows.size[index]!;
+      if (stream.outstanding++ === 0) stream.lowId = id;
+      stream.lastId = id;
     }
-    for (const [id, number] of this.#inflight) {
-      const row = statements.one.get(id) as Victim | undefined;
-      if (row === undefined) this.#inflight.delete(id);
-      else if (row[5] === STATE_QUEUED) this.#lane(number).queued--;
-      else this.#inflight.delete(id);
+  }
+
+  #proofsOf(stream: number): Set<number> {
+    let ids = this.#proofs.get(stream);
+    if (ids === undefined) {
+      ids = new Set();
+      this.#proofs.set(stream, ids);
     }
+    return ids;
   }
 
   get queuedRows(): number {
@@ -133,31 +172,87 @@ export class Outbox {
     return this.#inflight.size;
   }
 
-  /** Within a transaction. */
+  /** Adds a row, in memory; the caller makes it durable (`hot`) or folds. */
   insert(kind: number, stream: StreamState, seq: number, leaf: number | null, payload: Uint8Array): number {
-    const id = this.#nextId++;
-    const number = this.#line(stream.pseudonym) * RANKS + rankOf(kind, stream.priority);
-    this.#statements.insert.run(id, number, kind, stream.id, seq, leaf, payload.length);
-    this.#statements.insertPayload.run(id, payload);
-    const lane = this.#lane(number);
-    if (lane.queued++ === 0) lane.cursor = id;
-    lane.low = Math.min(lane.low, id);
-    if (kind === KIND_SESSION) stream.sessionId = id;
-    if (kind === KIND_RECORD) {
-      this.bytes += payload.length;
-      if (stream.outstanding++ === 0) stream.lowId = id;
-      stream.lastId = id;
+    const id = this.nextId++;
+    if (this.#open === null) {
+      this.#open = new Segment(id, new Rows(64), []);
+      this.#segments.push(this.#open);
     }
+    const segment = this.#open;
+    const number = this.#line(stream.pseudonym) * RANKS + rankOf(kind, stream.priority);
+    const index = segment.rows!.add(number, stream.id, seq, leaf ?? -1, payload.length);
+    segment.payloads!.push(payload);
+    segment.count++;
+    segment.live++;
+    segment.liveBytes += payload.length;
+    this.#count(segment, index);
     return id;
   }
 
-  /** Number of the row that is inserted next. */
-  get nextRow(): number {
-    return this.#nextId;
+  /** Payloads of the rows from `first` on, which no fold has written yet. */
+  payloadsSince(first: number): readonly Uint8Array[] {
+    return this.#open === null ? [] : this.#open.payloads!.slice(first - this.#open.first);
   }
 
-  payload(id: number): Uint8Array {
-    return this.#statements.payload.get(id) as Uint8Array;
+  /** Within a transaction: writes what changed since the last one. */
+  fold(): void {
+    const statements = this.#statements;
+    for (const first of this.#dead) {
+      statements.remove.run(first);
+      statements.removeState.run(first);
+    }
+    this.#dead = [];
+    for (const segment of this.#segments) {
+      if (!segment.dirty || segment === this.#open) continue;
+      segment.dirty = false;
+      const sparse = segment.bodyBytes > SPARSE_BYTES && segment.liveBytes * SPARSE_SHARE < segment.bodyBytes;
+      if (sparse) this.#shorten(segment);
+      if (segment.pubacked > 0 || !sparse) statements.writeState.run(segment.first, this.#states(segment));
+      else statements.removeState.run(segment.first);
+    }
+    const open = this.#open;
+    if (open !== null && open.live > 0) {
+      statements.write.run(open.first, packRows(open.rows!), Buffer.concat(open.payloads!));
+      if (open.pubacked > 0) statements.writeState.run(open.first, this.#states(open));
+      open.rows!.forgetGone();
+      open.bodyBytes = open.liveBytes;
+      open.payloads = null;
+      open.dirty = false;
+      this.#loaded.add(open);
+    }
+    this.#open = null;
+    this.changes = 0;
+  }
+
+  #states({ rows, count }: Segment): Uint8Array {
+    return rows!.state.slice(0, count);
+  }
+
+  /** The table holds the payloads of all rows; afterwards of those that live. */
+  #shorten(segment: Segment): void {
+    const payloads: Uint8Array[] = [];
+    for (let i = 0; i < segment.count; i++) {
+      if (segment.rows!.state[i] !== STATE_GONE) payloads.push(this.#payload(segment, i));
+    }
+    const body = Buffer.concat(payloads);
+    this.#statements.write.run(segment.first, packRows(segment.rows!), body);
+    segment.bodyBytes = body.length;
+    segment.rows!.forgetGone();
+    this.#body = null;
+  }
+
+  #payload(segment: Segment, index: number): Uint8Array {
+    if (segment.payloads !== null) return segment.payloads[index]!;
+    if (this.#body?.first !== segment.first) {
+      const bytes = this.#statements.body.get(segment.first) as Uint8Array;
+      const ends = new Int32Array(segment.count);
+      let end = 0;
+      for (let i = 0; i < segment.count; i++) ends[i] = end += segment.rows!.size[i]!;
+      this.#body = { first: segment.first, bytes, ends };
+    }
+    const { bytes, ends } = this.#body!;
+    return bytes.subarray(ends[index]! - segment.rows!.size[index]!, ends[index]!);
   }
 
   /** Queued rows in sending order; marks them inflight. */
@@ -165,34 +260,41 @@ export class Outbox {
     const lines = this.#sendingLines(pseudonym);
     const chosen: Chosen[] = [];
     for (let rank = RANK_SESSION; rank >= 0 && chosen.length < limit; rank--) {
-      const picked: [number, Picked][] = [];
-      for (const line of lines) {
-        const number = line * RANKS + rank;
-        for (const row of this.#pick(number, limit - chosen.length)) picked.push([number, row]);
-      }
-      picked.sort((a, b) => a[1][0] - b[1][0]);
-      for (const [number, [id, kind, streamId, seq]] of picked.slice(0, limit - chosen.length)) {
+      const picked: number[] = [];
+      for (const line of lines) this.#pick(line * RANKS + rank, limit - chosen.length, picked);
+      if (lines.length > 1) picked.sort((a, b) => a - b);
+      for (const id of picked.slice(0, limit - chosen.length)) {
+        const { segment, index } = this.#find(id)!;
+        const rows = segment.rows!;
+        const number = rows.lane[index]!;
         const lane = this.#lane(number);
         lane.queued--;
         lane.cursor = id + 1;
+        segment.inflight++;
         this.#inflight.set(id, number);
-        chosen.push({ id, kind, stream: this.#streams.byId(streamId), seq });
+        const stream = this.#streams.byId(rows.stream[index]!);
+        const payload = this.#payload(segment, index);
+        chosen.push({ id, kind: kindOf(number), stream, seq: rows.seq[index]!, payload });
       }
     }
+    this.#unload();
     return chosen;
   }
 
-  #pick(number: number, limit: number): Picked[] {
+  #pick(number: number, limit: number, picked: number[]): void {
     const lane = this.#lanes.get(number);
-    const rows: Picked[] = [];
-    if (lane === undefined || lane.queued === 0) return rows;
+    if (lane === undefined || lane.queued === 0) return;
     let seen = 0;
-    for (const row of this.#statements.queued.iterate(lane.cursor, number) as Iterable<Picked>) {
-      if (this.#inflight.has(row[0])) continue;
-      if (!this.#streams.byId(row[2]).dropped) rows.push(row);
-      if (++seen === lane.queued || rows.length === limit) break;
-    }
-    return rows;
+    let found = 0;
+    this.#each(lane.cursor, this.nextId, (segment, index, id) => {
+      const rows = segment.rows!;
+      if (rows.lane[index] !== number || rows.state[index] !== STATE_QUEUED || this.#inflight.has(id)) return true;
+      if (!this.#streams.byId(rows.stream[index]!).dropped) {
+        picked.push(id);
+        found++;
+      }
+      return ++seen < lane.queued && found < limit;
+    });
   }
 
   /** The pseudonym asked for, or the newest and the oldest that has queued rows. */
@@ -203,118 +305,172 @@ export class Outbox {
     return oldest === this.#lines.length - 1 ? [oldest] : [oldest, this.#lines.length - 1];
   }
 
-  /** Within a transaction. Unknown ids are those of rows acknowledged meanwhile. Returns the proofs among them. */
+  /** Unknown ids are those of rows acknowledged meanwhile. Returns the proofs among them. */
   pubacked(ids: readonly number[], nowMs: number): number[] {
     const proofs: number[] = [];
     for (const id of ids) {
-      const row = this.#statements.one.get(id) as [...Victim, number] | undefined;
-      if (row === undefined || row[5] === STATE_PUBACKED) continue;
-      if (row[7] === KIND_PROOF) {
+      const at = this.#find(id);
+      if (at === null || at.segment.rows!.state[at.index] !== STATE_QUEUED) continue;
+      const { segment, index } = at;
+      const number = segment.rows!.lane[index]!;
+      if (kindOf(number) === KIND_PROOF) {
         proofs.push(id);
-        this.remove(id);
+        this.#remove(segment, index);
         continue;
       }
-      if (!this.#inflight.delete(id)) this.#lane(row[6]).queued--;
-      this.#statements.state.run(STATE_PUBACKED, nowMs, id);
+      this.#notQueued(segment, index);
+      segment.rows!.state[index] = STATE_PUBACKED;
+      segment.dirty = true;
+      segment.pubacked++;
+      segment.pubackedMs = nowMs;
       this.pubackedRows++;
+      this.changes++;
     }
+    this.#unload();
     return proofs;
   }
 
-  /** Within a transaction: deletes a row, whatever its state. */
+  /** Deletes a row, whatever its state. */
   remove(id: number): void {
-    const row = this.#statements.one.get(id) as [...Victim, number] | undefined;
-    if (row === undefined) return;
-    const [, streamId, , , size, state, lane, kind] = row;
-    this.#forget(id, lane, state);
-    if (kind === KIND_RECORD) this.#shrink(this.#streams.byId(streamId), size);
-    if (kind === KIND_SESSION) this.#streams.byId(streamId).sessionId = 0;
+    const at = this.#find(id);
+    if (at !== null) this.#remove(at.segment, at.index);
   }
 
-  #forget(id: number, lane: number, state: number): void {
-    this.#statements.remove.run(id);
-    this.#statements.removePayload.run(id);
-    if (state === STATE_PUBACKED) this.pubackedRows--;
-    else if (!this.#inflight.delete(id)) this.#lane(lane).queued--;
+  #notQueued(segment: Segment, index: number): void {
+    if (this.#inflight.delete(segment.first + index)) segment.inflight--;
+    else this.#lane(segment.rows!.lane[index]!).queued--;
   }
 
-  #shrink(stream: StreamState, size: number): void {
-    stream.outstanding--;
-    this.bytes -= size;
+  #remove(segment: Segment, index: number): void {
+    const rows = segment.rows!;
+    const id = segment.first + index;
+    const stream = this.#streams.byId(rows.stream[index]!);
+    const size = rows.size[index]!;
+    const kind = kindOf(rows.lane[index]!);
+    if (rows.state[index] === STATE_PUBACKED) {
+      this.pubackedRows--;
+      segment.pubacked--;
+    } else this.#notQueued(segment, index);
+    rows.state[index] = STATE_GONE;
+    segment.dirty = true;
+    segment.live--;
+    segment.liveBytes -= size;
+    this.changes++;
+    if (segment.payloads !== null) segment.payloads[index] = GONE;
+    if (kind === KIND_PROOF) this.#proofs.get(stream.id)?.delete(id);
+    if (kind === KIND_SESSION && stream.sessionId === id) stream.sessionId = 0;
+    if (kind === KIND_RECORD) {
+      stream.outstanding--;
+      this.bytes -= size;
+    }
     this.#streams.touch(stream);
+    if (segment.live > 0 || segment === this.#open) return;
+    this.#dead.push(segment.first);
+    this.#segments.splice(this.#place(segment.first), 1);
+    this.#loaded.delete(segment);
   }
 
-  /** Within a transaction: records of a stream up to `upto` leave, those of `missing` go again. Returns how many left. */
+  /** Records of a stream up to `upto` leave, those of `missing` go again. Returns how many left. */
   acked(stream: StreamState, upto: number, missing: ReadonlySet<number>, resend: boolean): number {
+    if (stream.outstanding === 0) return 0;
     let left = 0;
     let low = 0;
-    const rows = this.#statements.ofStream.iterate(stream.lowId, stream.lastId, stream.id) as Iterable<Victim>;
-    const found: Victim[] = [];
-    for (const row of rows) {
-      if (row[2] > upto) {
-        low ||= row[0];
-        break;
+    const end = stream.lastId + 1;
+    this.#each(stream.lowId, end, (segment, index, id) => {
+      const rows = segment.rows!;
+      const number = rows.lane[index]!;
+      const state = rows.state[index];
+      if (rows.stream[index] !== stream.id || state === STATE_GONE || kindOf(number) !== KIND_RECORD) return true;
+      const seq = rows.seq[index]!;
+      if (seq > upto) {
+        low ||= id;
+        return false;
       }
-      if (missing.has(row[2])) low ||= row[0];
-      found.push(row);
-    }
-    for (const [id, , seq, , size, state, lane] of found) {
       if (!missing.has(seq)) {
-        this.#forget(id, lane, state);
-        this.#shrink(stream, size);
+        this.#remove(segment, index);
         left++;
-      } else if (state === STATE_PUBACKED && resend) this.#requeue(id, lane);
-    }
+      } else {
+        low ||= id;
+        if (state === STATE_PUBACKED && resend) this.#requeue(segment, index);
+      }
+      return true;
+    });
     stream.lowId = low === 0 ? stream.lastId + 1 : low;
+    this.#unload();
     return left;
   }
 
   /**
-   * Within a transaction: inflight rows, and pubacked ones that no ack took for so long, are queued again.
+   * Inflight rows, and pubacked ones that no ack took for so long, are queued again.
    *
    * @returns how many, and the streams whose records are among the pubacked ones
    */
   requeue(olderThanMs: number, nowMs: number): { count: number; streams: StreamState[] } {
     let count = this.#inflight.size;
-    for (const [id, number] of this.#inflight) this.#back(this.#lane(number), id);
+    for (const [id, number] of this.#inflight) {
+      this.#back(this.#lane(number), id);
+      this.#segmentOf(id)!.inflight--;
+    }
     this.#inflight.clear();
     if (this.pubackedRows === 0) return { count, streams: [] };
-    const late = this.#statements.late.all(nowMs - olderThanMs, nowMs) as [number, number, number, number][];
+    const again = new Set<number>();
+    const sessions: number[] = [];
+    for (const segment of this.#segments) {
+      if (segment.pubacked === 0) continue;
+      // From before this start: a receiver gets the whole time to answer.
+      if (Number.isNaN(segment.pubackedMs)) segment.pubackedMs = nowMs;
+      if (segment.pubackedMs > nowMs - olderThanMs) continue;
+      const rows = this.#rows(segment);
+      for (let i = 0; i < segment.count; i++) {
+        if (rows.state[i] !== STATE_PUBACKED) continue;
+        if (kindOf(rows.lane[i]!) === KIND_SESSION) {
+          sessions.push(segment.first + i);
+          continue;
+        }
+        again.add(rows.stream[i]!);
+        this.#requeue(segment, i);
+        count++;
+      }
+    }
     // A session is needed only by records that go again.
-    const again = new Set(late.filter(([, , , kind]) => kind === KIND_RECORD).map(([, stream]) => stream));
-    for (const [id, stream, lane, kind] of late) {
-      if (kind === KIND_SESSION && !again.has(stream)) continue;
-      this.#requeue(id, lane);
+    for (const id of sessions) {
+      const { segment, index } = this.#find(id)!;
+      if (!again.has(segment.rows!.stream[index]!)) continue;
+      this.#requeue(segment, index);
       count++;
     }
+    this.#unload();
     return { count, streams: [...again].map((stream) => this.#streams.byId(stream)) };
   }
 
-  /** Within a transaction: the sessions of streams with records on the way are queued. */
+  /** The sessions of streams with records on the way are queued. */
   resend(streams: Iterable<StreamState>): number {
     let count = 0;
     for (const { sessionId, outstanding } of streams) {
       if (sessionId === 0 || outstanding === 0) continue;
-      const row = this.#statements.one.get(sessionId) as Victim;
-      if (row[5] !== STATE_PUBACKED) continue;
-      this.#requeue(sessionId, row[6]);
+      const { segment, index } = this.#find(sessionId)!;
+      if (segment.rows!.state[index] !== STATE_PUBACKED) continue;
+      this.#requeue(segment, index);
       count++;
     }
     return count;
   }
 
-  #requeue(id: number, number: number): void {
-    this.#statements.state.run(STATE_QUEUED, 0, id);
+  #requeue(segment: Segment, index: number): void {
+    const rows = segment.rows!;
+    rows.state[index] = STATE_QUEUED;
+    segment.dirty = true;
+    segment.pubacked--;
     this.pubackedRows--;
-    this.#back(this.#lane(number), id);
+    this.#back(this.#lane(rows.lane[index]!), segment.first + index);
   }
 
   #back(lane: Lane, id: number): void {
-    lane.cursor = Math.min(lane.cursor, id);
+    lane.cursor = lane.queued === 0 ? id : Math.min(lane.cursor, id);
     lane.queued++;
   }
 
-  /** Within a transaction: whole records leave, lowest priority and then oldest first, until `maxBytes` hold. */
+  /** Whole records leave, lowest priority and then oldest first, until `maxBytes` hold. */
   evict(maxBytes: number): Removed[] {
     const removed: Removed[] = [];
     for (let priority = 0; priority < PRIORITIES && this.bytes > maxBytes; priority++) {
@@ -322,60 +478,155 @@ export class Outbox {
       const lanes = [...this.#lanes.values()].filter((lane) => lane.rank === rank);
       const low = Math.min(...lanes.map((lane) => lane.low));
       if (low === Number.POSITIVE_INFINITY) continue;
-      const victims: Victim[] = [];
-      let bytes = this.bytes;
       let kept = 0;
-      for (const row of this.#statements.ofRank.iterate(low, rank) as Iterable<Victim>) {
-        if (bytes <= maxBytes) break;
+      let last = low - 1;
+      this.#each(low, this.nextId, (segment, index, id) => {
+        if (this.bytes <= maxBytes) return false;
+        const rows = segment.rows!;
+        last = id;
+        if (rows.lane[index]! % RANKS !== rank || rows.state[index] === STATE_GONE) return true;
         // What is on its way may arrive: it is acknowledged or comes back.
-        if (this.#inflight.has(row[0])) {
-          kept ||= row[0];
-          continue;
-        }
-        bytes -= row[4];
-        victims.push(row);
-      }
-      for (const victim of victims) removed.push(this.#drop(victim));
-      const next = kept || (victims.at(-1)?.[0] ?? low - 1) + 1;
-      for (const lane of lanes) lane.low = Math.max(lane.low, next);
+        if (this.#inflight.has(id)) kept ||= id;
+        else removed.push(this.#drop(segment, index));
+        return true;
+      });
+      for (const lane of lanes) lane.low = Math.max(lane.low, kept || last + 1);
     }
     return removed;
   }
 
-  /** Within a transaction: all records of a stream, its session and its proofs leave. */
+  /** All records of a stream, its session and its proofs leave. */
   dropAll(stream: StreamState): Removed[] {
-    const rows = this.#statements.ofStream.all(stream.lowId, stream.lastId, stream.id) as Victim[];
-    const removed = stream.outstanding === 0 ? [] : rows.map((row) => this.#drop(row));
+    const removed: Removed[] = [];
+    if (stream.outstanding > 0) {
+      this.#each(stream.lowId, stream.lastId + 1, (segment, index) => {
+        const rows = segment.rows!;
+        const live = rows.state[index] !== STATE_GONE && kindOf(rows.lane[index]!) === KIND_RECORD;
+        if (live && rows.stream[index] === stream.id) removed.push(this.#drop(segment, index));
+        return true;
+      });
+    }
     if (stream.sessionId > 0) this.remove(stream.sessionId);
-    for (const [id] of this.#statements.proofsOf.all(stream.id) as [number][]) this.remove(id);
+    for (const id of [...(this.#proofs.get(stream.id) ?? [])]) this.remove(id);
+    this.#unload();
     return removed;
   }
 
-  /** Within a transaction: single rows leave; of a session nothing is reported. */
+  /** Single rows leave; of a session nothing is reported. */
   dropRows(ids: readonly number[]): Removed[] {
     const removed: Removed[] = [];
     for (const id of ids) {
-      const row = this.#statements.one.get(id) as [...Victim, number] | undefined;
-      if (row === undefined) continue;
-      const [rowId, stream, seq, leaf, size, state, lane, kind] = row;
-      if (kind === KIND_RECORD) removed.push(this.#drop([rowId, stream, seq, leaf, size, state, lane]));
-      else this.remove(id);
+      const at = this.#find(id);
+      if (at === null || at.segment.rows!.state[at.index] === STATE_GONE) continue;
+      if (kindOf(at.segment.rows!.lane[at.index]!) === KIND_RECORD) removed.push(this.#drop(at.segment, at.index));
+      else this.#remove(at.segment, at.index);
     }
     return removed;
   }
 
-  #drop([id, streamId, seq, leaf, size, state, lane]: Victim): Removed {
-    const stream = this.#streams.byId(streamId);
-    this.#forget(id, lane, state);
-    this.#shrink(stream, size);
+  #drop(segment: Segment, index: number): Removed {
+    const stream = this.#streams.byId(segment.rows!.stream[index]!);
+    const seq = segment.rows!.seq[index]!;
+    const leaf = segment.rows!.leaf[index]!;
+    this.#remove(segment, index);
     stream.evicted++;
     return { stream, seq, leaf };
   }
 
   /** Proofs of a stream that nobody took yet: a newer one says all that they do. */
   queuedProofs(stream: StreamState): number[] {
-    const rows = this.#statements.proofsOf.all(stream.id) as [number][];
-    return rows.map(([id]) => id).filter((id) => !this.#inflight.has(id));
+    return [...(this.#proofs.get(stream.id) ?? [])].filter((id) => !this.#inflight.has(id));
+  }
+
+  /** Sequence numbers of a stream's records that wait. */
+  waiting(stream: StreamState): Set<number> {
+    const seqs = new Set<number>();
+    if (stream.outstanding === 0) return seqs;
+    this.#each(stream.lowId, stream.lastId + 1, (segment, index) => {
+      const rows = segment.rows!;
+      const live = rows.state[index] !== STATE_GONE && kindOf(rows.lane[index]!) === KIND_RECORD;
+      if (live && rows.stream[index] === stream.id) seqs.add(rows.seq[index]!);
+      return true;
+    });
+    this.#unload();
+    return seqs;
+  }
+
+  /** Oldest leaf that a row stands for; Infinity where none does. */
+  oldestLeaf(): number {
+    let oldest = Number.POSITIVE_INFINITY;
+    for (const segment of this.#segments) {
+      const rows = this.#rows(segment);
+      for (let i = 0; i < segment.count; i++) {
+        if (rows.state[i] !== STATE_GONE && rows.leaf[i]! >= 0) oldest = Math.min(oldest, rows.leaf[i]!);
+      }
+      // Rows come in the order of their leaves.
+      if (oldest !== Number.POSITIVE_INFINITY) break;
+    }
+    this.#unload();
+    return oldest;
+  }
+
+  /** Visits the rows [from, to) until the visitor says false. It may remove the row that it is shown. */
+  #each(from: number, to: number, visit: (segment: Segment, index: number, id: number) => boolean): void {
+    for (let at = this.#place(from); at < this.#segments.length; ) {
+      const segment = this.#segments[at]!;
+      if (segment.first >= to) return;
+      this.#rows(segment);
+      const end = Math.min(segment.count, to - segment.first);
+      for (let index = Math.max(0, from - segment.first); index < end; index++) {
+        if (!visit(segment, index, segment.first + index)) return;
+      }
+      if (this.#segments[at] === segment) at++;
+      if (this.#loaded.size > 2 * MOST_LOADED) this.#unload();
+    }
+  }
+
+  /** The first segment that ends after `id`. */
+  #place(id: number): number {
+    let low = 0;
+    let high = this.#segments.length;
+    while (low < high) {
+      const middle = (low + high) >> 1;
+      const { first, count } = this.#segments[middle]!;
+      if (first + count > id) high = middle;
+      else low = middle + 1;
+    }
+    return low;
+  }
+
+  #segmentOf(id: number): Segment | null {
+    const segment = this.#segments[this.#place(id)];
+    return segment !== undefined && id >= segment.first ? segment : null;
+  }
+
+  #find(id: number): { segment: Segment; index: number } | null {
+    const segment = this.#segmentOf(id);
+    if (segment === null) return null;
+    this.#rows(segment);
+    return { segment, index: id - segment.first };
+  }
+
+  #rows(segment: Segment): Rows {
+    if (segment.rows === null) {
+      const [rows, state] = this.#statements.rows.get(segment.first) as [Uint8Array, Uint8Array | null];
+      segment.rows = unpackRows(rows, state);
+    }
+    if (segment !== this.#open) {
+      this.#loaded.delete(segment);
+      this.#loaded.add(segment);
+    }
+    return segment.rows;
+  }
+
+  #unload(): void {
+    if (this.#loaded.size <= MOST_LOADED) return;
+    for (const segment of this.#loaded) {
+      if (segment.dirty || segment.inflight > 0) continue;
+      segment.rows = null;
+      this.#loaded.delete(segment);
+      if (this.#loaded.size <= MOST_LOADED) return;
+    }
   }
 
   #line(pseudonym: string): number {

@@ -2,17 +2,19 @@ import { existsSync, readdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import Database from 'better-sqlite3';
 import { TollgateError } from '#contracts';
-import { nodePosition } from './tables.ts';
+import { State } from './state.ts';
 
 /**
- * The ledger in a unit's database, read only: `leaf(idx, leaf)`, `node(pos, level, idx, hash)`, `checkpoint(size, note)`.
- * Nothing is verified here.
+ * The ledger in a unit's database, read only: as the store keeps it, or as plain tables `leaf(idx, leaf)`,
+ * `node(level, idx, hash)`, `checkpoint(size, note)`. Nothing is verified here.
  */
 export interface StoredLedger {
   /** The database file. */
   readonly file: string;
   /** Leaf numbers go from 0 to size − 1; some may be gone. */
   readonly size: number;
+  /** Leaves below were pruned; the nodes that proofs of the others need are there. */
+  readonly prunedBelow: number;
   leaf(index: number): Uint8Array | null;
   node(level: number, index: number): Uint8Array | null;
   /** Signed notes, smallest size first. */
@@ -43,25 +45,55 @@ function read(file: string, database: Database.Database): StoredLedger {
   // One read transaction: leaves, nodes and checkpoints of the same commit.
   database.exec('BEGIN');
   const tables = database.prepare("SELECT name FROM sqlite_master WHERE type = 'table'").pluck().all();
+  if (tables.includes('leaf_block')) return readStored(file, database);
   const missing = ['leaf', 'node', 'checkpoint'].find((name) => !tables.includes(name));
   if (missing !== undefined) throw notALedger(file, `there is no table "${missing}" in this database`);
   const last = database.prepare('SELECT max(idx) FROM leaf').pluck().get();
   const size = typeof last === 'number' ? last + 1 : 0;
   const leaf = database.prepare('SELECT leaf FROM leaf WHERE idx = ?').pluck();
-  // The store keys nodes by the order in which they come to be; another table may have the plain key.
-  const columns = database.prepare("SELECT name FROM pragma_table_info('node')").pluck().all();
-  const byPlace = columns.includes('pos');
-  const node = database.prepare(`SELECT hash FROM node WHERE ${byPlace ? 'pos = ?' : 'level = ? AND idx = ?'}`).pluck();
-  const place = (level: number, index: number) => (byPlace ? [nodePosition(level, index)] : [level, index]);
-  const notes = database.prepare('SELECT note FROM checkpoint ORDER BY size').pluck().all();
+  const node = database.prepare('SELECT hash FROM node WHERE level = ? AND idx = ?').pluck();
   return {
     file,
     size,
+    prunedBelow: 0,
     leaf: (index) => guarded(file, () => bytesOrNull(leaf.get(index))),
-    node: (level, index) => guarded(file, () => bytesOrNull(node.get(...place(level, index)))),
-    checkpoints: notes.map(String),
+    node: (level, index) => guarded(file, () => bytesOrNull(node.get(level, index))),
+    checkpoints: notesOf(database),
     close: () => database.close(),
   };
+}
+
+/** What the store wrote, with what waits in `hot`; damage shows as leaves and nodes that are not there. */
+function readStored(file: string, database: Database.Database): StoredLedger {
+  const { ledger } = loaded(file, database);
+  const orNull = (read: () => Uint8Array) =>
+    guarded(file, () => {
+      try {
+        return read();
+      } catch (error) {
+        if (error instanceof TollgateError) return null;
+        throw error;
+      }
+    });
+  return {
+    file,
+    size: ledger.size,
+    prunedBelow: ledger.pruned,
+    leaf: (index) => (index < ledger.size ? orNull(() => ledger.leaf(index)) : null),
+    node: (level, index) => ((index + 1) * 2 ** level <= ledger.size ? orNull(() => ledger.node(level, index)) : null),
+    checkpoints: notesOf(database),
+    close: () => database.close(),
+  };
+}
+
+function loaded(file: string, database: Database.Database): State {
+  const state = new State(database, file);
+  state.load();
+  return state;
+}
+
+function notesOf(database: Database.Database): string[] {
+  return database.prepare('SELECT note FROM checkpoint ORDER BY size').pluck().all().map(String);
 }
 
 function bytesOrNull(value: unknown): Uint8Array | null {

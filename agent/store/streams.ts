@@ -15,7 +15,6 @@ export interface StreamState {
   /** First bytes of a hash of the spool key that its rows are wrapped under; null where there was none. */
   keyCheck: Uint8Array | null;
   nextSeq: number;
-  chain: Uint8Array | null;
   firstLeaf: number;
   lastLeaf: number;
   publishedSeq: number;
@@ -36,11 +35,11 @@ export interface StreamState {
 
 type Row = [
   number, Uint8Array, string, string, string, string, number, string, Uint8Array | null, number,
-  number, Uint8Array | null, number, number, number, number, number, number,
+  number, number, number, number, number, number, number,
 ]; // biome-ignore format: one column a field would be a page
 
 const COLUMNS = `s.id, s.stream, s.pseudonym, s.agreement, s.recipient, s.campaign, s.priority, s.topic, s.key_check, s.ended,
-  p.next_seq, p.chain, p.first_leaf, p.last_leaf, p.published_seq, p.proven_seq, p.acked, p.evicted`;
+  p.next_seq, p.first_leaf, p.last_leaf, p.published_seq, p.proven_seq, p.acked, p.evicted`;
 
 /** Streams with rows, with records that no published proof covers, or open; others are only in the tables. */
 export class Streams {
@@ -61,12 +60,7 @@ export class Streams {
 
   constructor(db: Connection) {
     const from = `SELECT ${COLUMNS} FROM stream s JOIN progress p ON p.stream = s.id`;
-    this.#busy = db
-      .prepare(
-        `${from} WHERE s.ended = 0 OR p.published_seq < p.next_seq - 1 OR s.id IN (SELECT DISTINCT stream FROM outbox)
-         ORDER BY s.id`,
-      )
-      .raw();
+    this.#busy = db.prepare(`${from} WHERE s.ended = 0 OR p.published_seq < p.next_seq - 1 ORDER BY s.id`).raw();
     this.#find = db.prepare(`${from} WHERE s.stream = ?`).raw();
     this.#findId = db.prepare(`${from} WHERE s.id = ?`).raw();
     this.#insert = db.prepare(
@@ -80,7 +74,7 @@ export class Streams {
     this.#end = db.prepare('UPDATE stream SET ended = 1 WHERE id = ?');
     this.#withdraw = db.prepare('UPDATE stream SET ended = 1, key_check = NULL WHERE agreement = ?');
     this.#update = db.prepare(
-      `UPDATE progress SET next_seq = ?, chain = ?, first_leaf = ?, last_leaf = ?, published_seq = ?, proven_seq = ?,
+      `UPDATE progress SET next_seq = ?, first_leaf = ?, last_leaf = ?, published_seq = ?, proven_seq = ?,
        acked = ?, evicted = ? WHERE stream = ?`,
     );
   }
@@ -99,6 +93,11 @@ export class Streams {
 
   all(): IterableIterator<StreamState> {
     return this.#byId.values();
+  }
+
+  /** A stream that has something to do. */
+  known(id: number): StreamState | undefined {
+    return this.#byId.get(id);
   }
 
   /** A stream that rows name. One that has ended is forgotten while its last proof still waits: it is read again. */
@@ -149,7 +148,7 @@ export class Streams {
     this.#insertProgress.run(id, size, size - 1);
     if (session !== null) this.#insertSession.run(id, session);
     const columns = [id, stream, pseudonym, agreement, recipient, campaign, priority, topic, check, 0] as const;
-    const state = stateOf([...columns, 0, null, size, size - 1, -1, -1, 0, 0]);
+    const state = stateOf([...columns, 0, size, size - 1, -1, -1, 0, 0]);
     this.#keep(state);
     this.#byRef.set(ref, id);
     return state;
@@ -175,15 +174,15 @@ export class Streams {
     this.#touched.add(state);
   }
 
-  /** Last act of a transaction: writes what changed. */
-  write(): void {
+  /** Within a transaction: writes what changed. */
+  fold(): void {
     for (const state of this.#touched) {
-      const { nextSeq, chain, firstLeaf, lastLeaf, publishedSeq, provenSeq, acked, evicted, id } = state;
-      this.#update.run(nextSeq, chain, firstLeaf, lastLeaf, publishedSeq, provenSeq, acked, evicted, id);
+      const { nextSeq, firstLeaf, lastLeaf, publishedSeq, provenSeq, acked, evicted, id } = state;
+      this.#update.run(nextSeq, firstLeaf, lastLeaf, publishedSeq, provenSeq, acked, evicted, id);
     }
   }
 
-  /** After the commit: forgets streams that have nothing more to do. */
+  /** After a fold: forgets streams that have nothing more to do. */
   settle(): void {
     for (const state of this.#touched) {
       const busy =
@@ -205,8 +204,8 @@ const keyOf = (stream: Uint8Array) => Buffer.from(stream.buffer, stream.byteOffs
 
 function stateOf(row: Row): StreamState {
   const [id, stream, pseudonym, agreement, recipient, campaign, priority, topic, check, ended, ...progress] = row;
-  const [nextSeq, chain, firstLeaf, lastLeaf, publishedSeq, provenSeq, acked, evicted] = progress;
+  const [nextSeq, firstLeaf, lastLeaf, publishedSeq, provenSeq, acked, evicted] = progress;
   const fixed = { id, stream, pseudonym, agreement, recipient, campaign, priority, topic, keyCheck: check };
-  const moving = { nextSeq, chain, firstLeaf, lastLeaf, publishedSeq, provenSeq, acked, evicted, ended: ended === 1 };
+  const moving = { nextSeq, firstLeaf, lastLeaf, publishedSeq, provenSeq, acked, evicted, ended: ended === 1 };
   return { ...fixed, ...moving, outstanding: 0, lowId: 0, lastId: 0, sessionId: 0, dropped: false };
 }

@@ -1,17 +1,26 @@
 /**
- * What is in the file. `leaf`, `node`, `checkpoint` are the ledger (`ledger/` reads them too). Rows that change often
- * are short and apart from those that do not, and all grow at their right edge: a commit touches few pages.
+ * What is in the file. A group commit is one row of `hot`, written in place; a *fold* moves what the rows of `hot` say
+ * into the other tables, many groups at once (docs/decisions/0007). What is in `hot` beyond `state.folded` is read by
+ * `State`, never by SQL alone.
  */
-export const SCHEMA_VERSION = 2;
+export const SCHEMA_VERSION = 3;
 
 /**
- * Bytes of a page. A commit writes whole pages, and a second of ten campaigns touches about twenty of them for 3 KB
- * of payload: small pages write 40 % of what pages of 4,096 bytes do (bench `store`), at the same speed.
+ * Bytes of a page. A commit writes whole pages to the WAL; what a group changes of its row in `hot` is about five of
+ * them at the reference load. Larger ones write more a commit, smaller ones make long rows slow (bench `store`).
  */
 export const PAGE_BYTES = 1024;
 
 export const TABLES = `
-CREATE TABLE leaf (idx INTEGER PRIMARY KEY, leaf BLOB NOT NULL);
+-- folded: number of the last group whose content is in the tables. next_row: of the outbox. pruned: leaves below are gone.
+CREATE TABLE state (id INTEGER PRIMARY KEY CHECK (id = 0), folded INTEGER NOT NULL, next_row INTEGER NOT NULL, pruned INTEGER NOT NULL);
+INSERT INTO state VALUES (0, 0, 1, 0);
+-- Rows of one size, overwritten in turn: no page is allocated or freed by a commit.
+CREATE TABLE hot (slot INTEGER PRIMARY KEY, body BLOB NOT NULL);
+
+-- Leaves of a fold, packed (leaf-blocks.ts). tile: hashes of 256 leaves. node: complete nodes from level 8 up.
+CREATE TABLE leaf_block (first INTEGER PRIMARY KEY, count INTEGER NOT NULL, leaves BLOB NOT NULL);
+CREATE TABLE tile (idx INTEGER PRIMARY KEY, hashes BLOB NOT NULL);
 CREATE TABLE node (pos INTEGER PRIMARY KEY, level INTEGER NOT NULL, idx INTEGER NOT NULL, hash BLOB NOT NULL);
 CREATE TABLE checkpoint (size INTEGER PRIMARY KEY, note TEXT NOT NULL);
 -- Of the newest checkpoint that a proof to this recipient stands under.
@@ -25,17 +34,14 @@ CREATE TABLE stream (
 CREATE TABLE line (id INTEGER PRIMARY KEY, pseudonym TEXT NOT NULL UNIQUE);
 -- next_seq is the nonce: a sequence number is used once.
 CREATE TABLE progress (
-  stream INTEGER PRIMARY KEY, next_seq INTEGER NOT NULL, chain BLOB, first_leaf INTEGER NOT NULL, last_leaf INTEGER NOT NULL,
+  stream INTEGER PRIMARY KEY, next_seq INTEGER NOT NULL, first_leaf INTEGER NOT NULL, last_leaf INTEGER NOT NULL,
   published_seq INTEGER NOT NULL DEFAULT -1, proven_seq INTEGER NOT NULL DEFAULT -1, acked INTEGER NOT NULL DEFAULT 0,
   evicted INTEGER NOT NULL DEFAULT 0);
 CREATE TABLE session (stream INTEGER PRIMARY KEY, message BLOB NOT NULL);
-CREATE TABLE record (leaf INTEGER PRIMARY KEY, stream INTEGER NOT NULL, seq INTEGER NOT NULL, t0 INTEGER NOT NULL, utc INTEGER);
 
--- kind: 0 session, 1 record, 2 proof. state: 0 queued, 1 pubacked; inflight is a matter of the process.
-CREATE TABLE outbox (
-  id INTEGER PRIMARY KEY, lane INTEGER NOT NULL, kind INTEGER NOT NULL, stream INTEGER NOT NULL, seq INTEGER NOT NULL,
-  leaf INTEGER, size INTEGER NOT NULL, state INTEGER NOT NULL, at INTEGER NOT NULL);
-CREATE TABLE payload (id INTEGER PRIMARY KEY, payload BLOB NOT NULL);
+-- Rows of the outbox in runs (segment.ts). state: one byte a row, written apart because it changes.
+CREATE TABLE segment (first INTEGER PRIMARY KEY, rows BLOB NOT NULL, body BLOB NOT NULL);
+CREATE TABLE segment_state (first INTEGER PRIMARY KEY, state BLOB NOT NULL);
 -- proof: null until a proof named it, then the row of that proof.
 CREATE TABLE evicted (
   stream INTEGER NOT NULL, seq INTEGER NOT NULL, body_hash BLOB NOT NULL, proof INTEGER, told INTEGER NOT NULL DEFAULT 0,
@@ -61,9 +67,6 @@ CREATE TABLE meter_field (meter INTEGER NOT NULL, field INTEGER NOT NULL, sample
 
 /**
  * Place of a complete node in the order in which nodes come to be: after its children, before all that is to the right.
- * Keyed by it the table grows at its edge only, where a key of (level, idx) touches a page a level; a commit of ten
- * leaves then writes 1 or 2 pages of nodes instead of 15.
- *
  * The node is the `level`-th that its last leaf completes; n leaves have 2n − (ones of n in binary) complete nodes.
  */
 export function nodePosition(level: number, index: number): number {
@@ -82,3 +85,5 @@ export const KIND_RECORD = 1;
 export const KIND_PROOF = 2;
 export const STATE_QUEUED = 0;
 export const STATE_PUBACKED = 1;
+/** Acknowledged, evicted or dropped: no row any more. */
+export const STATE_GONE = 2;

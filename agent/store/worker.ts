@@ -2,14 +2,10 @@ import { parentPort } from 'node:worker_threads';
 import { TollgateError } from '#contracts';
 import type { Ack } from './contract.ts';
 import type { Answer, Message, Request } from './protocol.ts';
-import { meterRows, recipientOf, recordsAbout } from './queries.ts';
 import { Writer } from './writer.ts';
 
 /** The writer's thread: one request after the other, each answered once. */
 const port = parentPort!;
-const pubacked: number[] = [];
-const acks: Ack[] = [];
-const gathered: number[] = [];
 let writer: Writer | null = null;
 let gatherMs = 0;
 let gathering: NodeJS.Timeout | undefined;
@@ -17,11 +13,6 @@ let gathering: NodeJS.Timeout | undefined;
 const nowMs = () => Math.floor(Number(process.hrtime.bigint() / 1_000_000n));
 
 port.on('message', ({ id, request }: Message) => {
-  if (request.op === 'pubacked' || request.op === 'ack') {
-    gather(id, request);
-    return;
-  }
-  if (request.op !== 'take' && request.op !== 'stats') flushAnswers();
   try {
     const before = writer?.queued ?? 0;
     const value = serve(request);
@@ -39,7 +30,7 @@ function post(answer: Answer, transfer: ArrayBuffer[] = []): void {
   port.postMessage(answer, transfer);
 }
 
-function serve(request: Exclude<Request, { op: 'pubacked' | 'ack' }>): unknown {
+function serve(request: Request): unknown {
   if (request.op === 'open') {
     writer = new Writer(request.settings);
     gatherMs = request.gatherMs;
@@ -61,6 +52,10 @@ function serve(request: Exclude<Request, { op: 'pubacked' | 'ack' }>): unknown {
       return writer.proof(request.material, request.payload, request.link);
     case 'take':
       return writer.take(request.limit, request.pseudonym);
+    case 'pubacked':
+      return answered(request.ids, []);
+    case 'ack':
+      return answered([], [request.ack]);
     case 'requeue':
       return writer.requeue(request.olderThanMs, nowMs());
     case 'resend':
@@ -70,37 +65,35 @@ function serve(request: Exclude<Request, { op: 'pubacked' | 'ack' }>): unknown {
     case 'stats':
       return writer.stats();
     case 'meter':
-      return meterRows(writer.db);
+      return writer.meter();
     case 'records':
-      return recordsAbout(writer.db, request.query);
+      return writer.recordsAbout(request.query);
     case 'recipient':
-      return recipientOf(writer.db, request.stream);
+      return writer.recipientOf(request.stream);
     case 'close':
+      clearTimeout(gathering);
       return writer.close();
   }
 }
 
-function gather(id: number, request: Extract<Request, { op: 'pubacked' | 'ack' }>): void {
-  if (request.op === 'ack') acks.push(request.ack);
-  else pubacked.push(...request.ids);
-  gathered.push(id);
-  gathering ??= setTimeout(flushAnswers, gatherMs);
+/** Takes effect at once; the disk hears of it with the next fold, or after `gatherMs`. */
+function answered(pubacked: readonly number[], acks: readonly Ack[]): void {
+  const due = writer!.answers(pubacked, acks, nowMs());
+  if (due || gatherMs === 0) {
+    foldAnswers();
+    writer!.answersStored(pubacked.length > 0, acks.length > 0);
+  } else gathering ??= setTimeout(foldAnswers, gatherMs);
 }
 
-function flushAnswers(): void {
-  clearTimeout(gathering);
+function foldAnswers(): void {
   gathering = undefined;
-  if (gathered.length === 0) return;
-  const ids = gathered.splice(0);
-  const before = writer?.queued ?? 0;
-  let error: Answer['error'];
   try {
-    writer?.answers(pubacked.splice(0), acks.splice(0), nowMs());
-  } catch (thrown) {
-    error = described(thrown);
+    writer?.fold();
+  } catch (error) {
+    // Nothing is lost by it: what no disk took is tried with the next commit, and sent again after a power cut.
+    if (error instanceof TollgateError && error.code === 'TG_STORE_FULL') return;
+    throw error;
   }
-  const ready = (writer?.queued ?? 0) > before;
-  for (const id of ids) post(error === undefined ? { id, ready } : { id, ready, error });
 }
 
 function described(error: unknown): NonNullable<Answer['error']> {

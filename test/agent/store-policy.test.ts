@@ -131,7 +131,7 @@ describe('a withdrawal', () => {
   });
 
   it('takes effect on a full disk too', async () => {
-    const store = await opened({ maxPages: 200, groupCommitRecords: 20 });
+    const store = await opened({ maxPages: 600, groupCommitRecords: 20 });
     const stream = new TestStream('s');
     store.begin(stream.entry);
     await expect(

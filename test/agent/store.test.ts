@@ -5,6 +5,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { readLeaf, sha256Tree, verifyInclusion } from '#ledger';
 import type { Appended, DurableStore } from '../../agent/store/contract.ts';
 import { readStore } from '../../agent/store/index.ts';
+import { packLeaves, unpackLeaves } from '../../agent/store/leaf-blocks.ts';
 import { readLedger } from '../../agent/store/read-ledger.ts';
 import { AGREEMENT, bootLeaf, checkpoint, fixedKey, folder, labels, open, TestStream } from './store-parts.ts';
 
@@ -307,7 +308,10 @@ describe('a checkpoint', () => {
     await store.close();
     const Database = (await import('better-sqlite3')).default;
     const db = new Database(place.file);
-    db.exec('UPDATE leaf SET leaf = zeroblob(10) WHERE idx = 4');
+    const [leaves] = db.prepare('SELECT leaves FROM leaf_block').pluck().all() as Buffer[];
+    const changed = unpackLeaves(leaves!, 5);
+    changed[4] = bootLeaf(9);
+    db.prepare('UPDATE leaf_block SET leaves = ?').run(packLeaves(changed));
     db.close();
     await expect(open(place.file)).rejects.toThrow(code('TG_STORE_LEDGER'));
   });
@@ -432,7 +436,7 @@ describe('a spool key', () => {
 
 describe('a full disk', () => {
   it('refuses with a name, loses nothing that was acknowledged, and goes on when there is room', async () => {
-    const store = await opened({ maxPages: 200, groupCommitRecords: 20 });
+    const store = await opened({ maxPages: 600, groupCommitRecords: 20 });
     const stream = new TestStream('s');
     store.begin(stream.entry);
     let durable = 0;
