@@ -6,7 +6,7 @@ import type { KnownCheckpoint, UnitHead } from './contract.ts';
 export type Continuity =
   | { readonly kind: 'continues' }
   /** It may: what its proof starts from has not come, or nothing says so yet. */
-  | { readonly kind: 'open'; readonly why: string | null }
+  | { readonly kind: 'open'; readonly why: string }
   /** It does not: by its signed sizes (rollback), or its consistency proof leads elsewhere (continuity). */
   | { readonly kind: 'broken'; readonly code: BrokenCode; readonly why: string };
 
@@ -42,10 +42,13 @@ export function judge(
   }
   if (consistency === null) {
     if (head.bootProven) return CONTINUES;
+    // Of the proofs under one checkpoint one shows it; in which order they come nobody knows.
     const why = `a new start has not shown that its ${next.size} leaves continue the ${head.size} that were accepted`;
     return { kind: 'open', why };
   }
-  if (start === null) return { kind: 'open', why: null };
+  if (start === null) {
+    return { kind: 'open', why: `its proof starts from ${consistency.fromSize} leaves, and no such checkpoint came` };
+  }
   if (start.size === head.size) return CONTINUES;
   // The unit says that it published nothing between the two, and what is held here says that it did.
   return rolledBack(

@@ -20,9 +20,9 @@ export type ProofOutcome =
   | { readonly kind: 'stale' }
   /**
    * Records that it covers are still to come, or what its ledger continues, or the unit is not trusted at present.
-   * An `alarm` says what an operator must know of it.
+   * `open` says what its ledger has not shown, null where that is not why it waits.
    */
-  | { readonly kind: 'waits'; readonly seq: number; readonly alarm: string | null }
+  | { readonly kind: 'waits'; readonly seq: number; readonly open: string | null }
   /** The unit signed two ledgers: both notes are evidence. */
   | ({ readonly kind: 'fork' } & Accusation)
   /** The ledger does not continue what was accepted, as far as the carrier of the proof shows it. */
@@ -80,9 +80,9 @@ export class ProofChecker {
       return { kind: 'fork', seq, why, notes: [known.note, checkpoint.note] };
     }
     const head = await this.#store.head(stream.unit, stream.bootId);
-    if (head.distrusted !== null) return { kind: 'waits', seq, alarm: null };
+    if (head.distrusted !== null) return { kind: 'waits', seq, open: null };
     const end = await chainTo(stream, proof, this.#store);
-    if (end === null) return { kind: 'waits', seq, alarm: null };
+    if (end === null) return { kind: 'waits', seq, open: null };
     if (!included(stream, proof, end, checkpoint)) {
       throw refused(`record ${seq} is not leaf ${leafIndex} of the ${checkpoint.size} leaves that were signed`);
     }
@@ -94,7 +94,7 @@ export class ProofChecker {
     const start = consistency === null ? null : await this.#store.checkpoint(stream.unit, consistency.fromSize);
     const continuity = judge(checkpoint, consistency, head, start);
     if (continuity.kind === 'continues') return holds;
-    if (continuity.kind === 'open') return { kind: 'waits', seq, alarm: continuity.why };
+    if (continuity.kind === 'open') return { kind: 'waits', seq, open: continuity.why };
     const newest = await this.#store.checkpoint(stream.unit);
     const notes = [newest?.note ?? '', checkpoint.note].filter((note) => note !== '');
     return { ...continuity, seq, notes };

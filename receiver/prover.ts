@@ -62,17 +62,24 @@ export class Prover {
     }
   }
 
-  /** What waited for records or for another proof may hold now. */
-  async tryWaiting(streams: readonly Stream[]): Promise<void> {
+  /**
+   * What waited for records or for another proof may hold now.
+   *
+   * @returns what the ledger of one that still waits has not shown, null where that keeps none
+   */
+  async tryWaiting(streams: readonly Stream[]): Promise<string | null> {
     let held: Stream | null = null;
+    let open: string | null = null;
     for (const stream of streams) {
       for (const proof of await this.#store.waiting(stream)) {
         const outcome = await this.#settle(stream, proof.bytes);
+        if (outcome?.kind === 'waits') open = outcome.open ?? open;
         if (outcome?.kind === 'holds') held = stream;
         else if (outcome?.kind !== 'waits') await this.#store.put({ ...NO_BATCH, dropped: [proof] });
       }
     }
     if (held !== null) await this.#tryUnit(held.unit);
+    return open;
   }
 
   async #tryUnit(unit: string): Promise<void> {
@@ -110,11 +117,6 @@ export class Prover {
         await this.#accuse(stream, outcome);
         return null;
       }
-      if (kind === 'waits' && outcome.alarm !== null) {
-        const error = new TollgateError('TG_RECEIVER_CONTINUITY', outcome.alarm);
-        const boot = Buffer.from(stream.bootId).toString('base64url');
-        await this.#alarms.lasting(stream, error, outcome.seq, `${stream.unit} ${boot}`);
-      }
       if (kind === 'stale') this.#events.stale(stream);
       if (kind !== 'holds') return outcome;
       const { step } = outcome;
@@ -127,7 +129,7 @@ export class Prover {
       }
       await this.#streams.refresh([stream]);
     }
-    return { kind: 'waits', seq: -1, alarm: null };
+    return { kind: 'waits', seq: -1, open: null };
   }
 
   async #accuse(stream: Stream, outcome: ProofOutcome & { readonly kind: 'fork' | 'broken' }): Promise<void> {

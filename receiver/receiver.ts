@@ -374,15 +374,16 @@ class Opener implements Receiver {
         continue;
       }
       const [position] = await this.#streams.refresh([stream]);
-      if (position!.waiting > 0) await this.#prover.tryWaiting([stream]);
+      const open = position!.waiting > 0 ? await this.#prover.tryWaiting([stream]) : null;
       this.#watches.proven(stream, stream.progress.provenSeq, now);
       const { provenSeq, highest, firstHole } = stream.progress;
       const since = watch.sinceMs;
       if (highest <= provenSeq || since === null || now - since < ALARM_MS) continue;
       watch.alarmed = true;
       const hole = firstHole === null ? '' : `; record ${firstHole} never came`;
-      const text = `records ${provenSeq + 1} to ${highest} were opened and are not proven${hole}`;
-      const error = new TollgateError('TG_RECEIVER_UNPROVEN', text);
+      const why = open === null ? hole : `: ${open}`;
+      const text = `records ${provenSeq + 1} to ${highest} were opened and are not proven${why}`;
+      const error = new TollgateError(open === null ? 'TG_RECEIVER_UNPROVEN' : 'TG_RECEIVER_CONTINUITY', text);
       const key = `${streamKey(stream.pseudonym, stream.stream)} ${provenSeq}`;
       await this.#alarms.lasting(stream, error, provenSeq + 1, key);
     }

@@ -2,6 +2,7 @@ import { closeSync, openSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import Database from 'better-sqlite3';
 import { TollgateError } from '#contracts';
+import type { Schema } from '#wire';
 import {
   type Batch,
   type ChainLink,
@@ -22,7 +23,7 @@ import {
   type WaitingProof,
 } from './contract.ts';
 import { makeTables } from './sqlite-tables.ts';
-import { rowsOf } from './values.ts';
+import { columnsOf } from './values.ts';
 
 /** SQLite's number for FULL. */
 const SYNCHRONOUS_FULL = 2;
@@ -62,8 +63,8 @@ export class SqliteStore implements ReceiverStore {
   readonly #db: Database.Database;
   readonly #path: string;
   readonly #sql: (text: string) => Database.Statement;
-  /** Ids of columns by stream, signal, result and window; as many as there are schemas in use. */
-  readonly #columns = new Map<string, number>();
+  /** Ids of the columns of the schemas in use, group by group. */
+  #columns = new WeakMap<Schema, readonly number[]>();
   /** One transaction at a time: between its begin and its end an output is awaited. */
   #turn: Promise<unknown> = Promise.resolve();
 
@@ -288,7 +289,7 @@ export class SqliteStore implements ReceiverStore {
       } catch (cause) {
         if (this.#db.inTransaction) this.#db.exec('ROLLBACK');
         // A rollback took ids with it that are remembered.
-        this.#columns.clear();
+        this.#columns = new WeakMap();
         throw storeError(cause, this.#path);
       }
     });
@@ -364,34 +365,37 @@ export class SqliteStore implements ReceiverStore {
     const { changes } = insert.run(id, seq, t0Ms, utcMs, samples, bodyHash, record.record, record.salt);
     if (changes === 0) return false;
     const value = this.#sql('INSERT INTO value VALUES (?, ?, ?, ?, ?)');
-    for (const row of rowsOf(record)) {
-      for (const { column, value: number } of row.cells) {
-        const columnId = this.#columnId(id, column.signal, column.result, column.unit, row.windowMs);
-        value.run(columnId, seq, row.timeMs, row.utcMs, number);
+    const columnIds = this.#columnIds(id, record.schema);
+    const offsetMs = utcMs === null ? null : utcMs - t0Ms;
+    for (const { index, count, times, values } of columnsOf(record)) {
+      for (let i = 0; i < count; i++) {
+        value.run(columnIds[index]!, seq, times[i]!, offsetMs === null ? null : times[i]! + offsetMs, values[i]!);
       }
     }
     return true;
   }
 
-  #columnId(stream: number, signal: string, result: string, unit: string, windowMs: number): number {
-    const key = `${stream} ${result} ${windowMs} ${signal}`;
-    const known = this.#columns.get(key);
+  /** Ids of the columns of a schema, group by group. */
+  #columnIds(stream: number, schema: Schema): readonly number[] {
+    const known = this.#columns.get(schema);
     if (known !== undefined) return known;
-    if (this.#columns.size >= MOST_COLUMNS) this.#columns.clear();
     const add = 'INSERT OR IGNORE INTO columns (stream_id, signal, result, unit, window_ms) VALUES (?, ?, ?, ?, ?)';
-    this.#sql(add).run(stream, signal, result, unit, windowMs);
     const find = 'SELECT id FROM columns WHERE stream_id = ? AND signal = ? AND result = ? AND window_ms = ?';
-    const [id] = this.#sql(find).get(stream, signal, result, windowMs) as [number];
-    this.#columns.set(key, id);
-    return id;
+    const ids: number[] = [];
+    for (const { windowMs, columns } of schema.groups) {
+      for (const { signal, result, unit } of columns) {
+        this.#sql(add).run(stream, signal, result, unit, windowMs);
+        ids.push((this.#sql(find).get(stream, signal, result, windowMs) as [number])[0]);
+      }
+    }
+    this.#columns.set(schema, ids);
+    return ids;
   }
 }
 
 /** Read and written by the owner alone. */
 const PRIVATE = 0o600;
 const EMPTY = new Uint8Array(0);
-/** Column ids remembered; beyond that they are looked up anew. */
-const MOST_COLUMNS = 10_000;
 
 type AlarmRow = [string, number, string, string, string, string, number | null, string, string];
 

@@ -76,7 +76,7 @@ overEachStore((fixture) => {
             expect(made.written.map(({ seq }) => seq).sort((a, b) => a - b)).toEqual(upTo(12));
           },
         ),
-        { numRuns: 30, seed: 1 },
+        { numRuns: 12, seed: 1 },
       );
     });
 
