@@ -52,7 +52,7 @@ export interface DecoderInput {
    * their source, and the channel byte is not looked at.
    */
   readonly matchChannel?: boolean;
-  /** How the module is written; the rows are the same. Default: scalar, the strict form. */
+  /** How the module is written; the rows are the same. Default: grouped, the fastest; `scalar` is the strict form. */
   readonly form?: DecoderForm;
 }
 
@@ -60,7 +60,7 @@ export interface DecoderInput {
 const DEFAULT_MAX_FRAMES = 1024;
 
 /** What the first pass may write behind the last row: a header and a block of pairs. */
-const SLACK_BYTES = 512;
+export const SLACK_BYTES = 512;
 
 interface DecoderExports {
   readonly memory: WasmMemory;
@@ -87,7 +87,7 @@ export function createDecoder(input: DecoderInput): Decoder {
   return new WasmDecoder(
     platform,
     plan.rows,
-    emitModule(plan, { maxFrames, channel, form: input.form ?? 'scalar' }),
+    emitModule(plan, { maxFrames, channel, form: input.form ?? 'grouped' }),
     maxFrames,
   );
 }

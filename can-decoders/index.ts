@@ -1,5 +1,13 @@
 /** CAN and CAN FD frames to signals and back, compiled from a DBC and from exactly the signals that are wanted. */
 export { type CandumpOptions, CandumpParser } from './candump/parser.ts';
+export {
+  type CompiledDatabase,
+  type CompiledManifest,
+  type CompiledMessage,
+  type CompiledSignal,
+  type CompileOptions,
+  compileDatabase,
+} from './compile.ts';
 export { createDecoder, type Decoder, type DecoderInput, type Rows } from './decoder.ts';
 export type { DecoderForm } from './emit/memory.ts';
 export { createEncoder, type EncodedFrame, type EncodeOptions, type Encoder } from './encode.ts';
@@ -24,6 +32,7 @@ export {
   ROW_HEADER_BYTES,
   type RowLayout,
 } from './layout.ts';
+export { loaderText, loaderTypes } from './loader.ts';
 export { LOG_FORMATS, type LogFormat, logFormat, MOST_HEAD_BYTES } from './logs/formats.ts';
 export type { LogOptions, LogReader } from './logs/reader.ts';
 export { AscWriter, CandumpWriter, type LogWriter } from './logs/writer.ts';
