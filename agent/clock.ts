@@ -16,9 +16,14 @@ export class FrameClock implements Clock {
   #reference: bigint | null = null;
   #utc: UtcReading = { offsetNs: null, errorNs: Number.POSITIVE_INFINITY, source: 'unknown' };
 
-  constructor(live: boolean) {
+  /** @param unit the unit's own clock, where sources are live: until the first frame time is what it says */
+  constructor(live: boolean, unit: Clock | null = null) {
     this.#live = live;
     this.#seenMs = performance.now();
+    if (unit === null) return;
+    this.#bootNs = unit.bootNs();
+    this.#utc = unit.utc();
+    this.#reference = this.#utc.offsetNs;
   }
 
   /**

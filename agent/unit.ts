@@ -2,7 +2,7 @@ import { createHash, type JsonWebKey, randomBytes } from 'node:crypto';
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { type FrameBatch, type FrameFilter, type FrameSource, TollgateError } from '#contracts';
+import { type Clock, type FrameBatch, type FrameFilter, type FrameSource, TollgateError } from '#contracts';
 import { nodeCrypto, parseVerifierKey, TYPE_ECDSA, type VerifierKey } from '#ledger';
 import type { Plan } from '#policies';
 import { ALG_EDDSA, ALG_ES256, bootLeaf, decisionLeaf, documentLeaf, type LeafTime, timeJumpLeaf } from '#wire';
@@ -44,6 +44,8 @@ export interface UnitOptions {
   readonly version: string;
   /** Sources run in real time: boottime goes on between their frames. */
   readonly live: boolean;
+  /** The unit's own clock, where its sources are live. */
+  readonly clock?: Clock;
   readonly maxBytes: number;
   readonly groupCommitMs: number;
   /** How often checkpoints and proofs are published, ms; 60 s without it. */
@@ -120,7 +122,7 @@ export class Unit {
     this.pseudonym = pseudonym;
     this.bootId = bootId;
     this.#live = live;
-    this.#clock = new FrameClock(live);
+    this.#clock = new FrameClock(live, options.clock);
     this.#documents = documents;
     this.#reach = this.#untold ? reachable(documents) : null;
     this.#keys = keys;

@@ -2,10 +2,14 @@ import { randomBytes } from 'node:crypto';
 import type { Config, SourceConfig } from '#agent/config/load';
 import type { Log } from '#agent/log';
 import type { SourceFactory } from '#agent/service';
-import { type FrameSource, TollgateError } from '#contracts';
+import { type Clock, type FrameSource, TollgateError } from '#contracts';
 
-/** Sources by type, each loaded only when a configuration names it; the simulator is not in the unit package. */
-export function sourceFactory(config: Config, log: Log): SourceFactory {
+/**
+ * Sources by type, each loaded only when a configuration names it; the simulator is not in the unit package.
+ *
+ * @param clock of the unit, where a source is live
+ */
+export function sourceFactory(config: Config, log: Log, clock: Clock | null = null): SourceFactory {
   const bootId = new Uint8Array(randomBytes(8));
   let merged: Promise<FrameSource[]> | null = null;
   return async (source, channel): Promise<FrameSource> => {
@@ -14,6 +18,7 @@ export function sourceFactory(config: Config, log: Log): SourceFactory {
       merged ??= mergedLogs(config, bootId, log);
       return (await merged)[channel]!;
     }
+    if (source.type === 'can') return await liveOf(source, channel, bootId, clock!, log);
     const simulator = await import('#sim/vehicle').catch((cause: unknown) => {
       throw new TollgateError('TG_SOURCE_UNAVAILABLE', `source ${source.name}: this package has no simulator`, {
         place: { file: config.file },
@@ -28,6 +33,31 @@ export function sourceFactory(config: Config, log: Log): SourceFactory {
       bootId,
     });
   };
+}
+
+async function liveOf(
+  source: SourceConfig,
+  channel: number,
+  bootId: Uint8Array,
+  clock: Clock,
+  log: Log,
+): Promise<FrameSource> {
+  const [{ canSource }, { canDriver }] = await Promise.all([
+    import('#firmware-bridge/can/source'),
+    import('#firmware-bridge/can/drivers'),
+  ]);
+  const { name, interface: link = name, fd = false, driver = 'native', idBudget } = source;
+  return canSource({
+    name,
+    interface: link,
+    channel,
+    fd,
+    bootId,
+    clock,
+    driver: await canDriver(driver),
+    ...(idBudget === undefined ? {} : { idBudget }),
+    onHealth: (health) => log.info(`bus-${health}`, { source: name }),
+  });
 }
 
 async function logOf(source: SourceConfig, channel: number, bootId: Uint8Array, log: Log): Promise<FrameSource> {

@@ -10,10 +10,14 @@ import { type JsonSchema, readYaml } from './validate.ts';
 /** One source as configured; its place in the list is its channel number. */
 export interface SourceConfig extends TransportOptions {
   readonly name: string;
-  readonly type: 'candump' | 'simulator';
+  readonly type: 'can' | 'candump' | 'simulator';
   readonly path?: string;
-  /** Only frames of this interface of the log. */
+  /** Of a live source; only frames of this one of a log. */
   readonly interface?: string;
+  /** Of a live source. */
+  readonly fd?: boolean;
+  readonly driver?: 'native' | 'socketcan';
+  readonly idBudget?: number;
   readonly realtime: boolean;
   readonly dbc: string;
   readonly mapping?: string;
@@ -128,12 +132,25 @@ export function parseConfig(text: string, file: string): Config {
 
 /** Logs of one recording are merged by their UTC times; a simulation has a time of its own, and so it stands alone. */
 function refuseMixedSources(sources: readonly SourceConfig[], file: string): void {
+  const live = sources.filter(isLive).length;
+  if (live > 0 && live < sources.length) {
+    const at = sources.findIndex((source) => isLive(source) !== isLive(sources[0]!));
+    throw new TollgateError('TG_CONFIG_VALUE', 'live interfaces and logs have no common time', {
+      place: { file, pointer: `/sources/${at}` },
+      remedy: 'Name live interfaces alone, or logs alone.',
+    });
+  }
   const simulation = sources.findIndex(({ type }) => type === 'simulator');
   if (sources.length < 2 || simulation < 0) return;
   throw new TollgateError('TG_CONFIG_VALUE', 'a simulation has a time of its own: it is the only source', {
     place: { file, pointer: `/sources/${Math.max(1, simulation)}` },
     remedy: 'Name several logs, or one simulation.',
   });
+}
+
+/** Whether frames come from now on, in the unit's own time. */
+export function isLive({ type }: Pick<SourceConfig, 'type'>): boolean {
+  return type === 'can';
 }
 
 function checkedSource(source: SourceConfig, file: string, index: number): SourceConfig {

@@ -1,8 +1,9 @@
 import { parseArgs } from 'node:util';
-import { loadConfig } from '#agent/config/load';
+import { isLive, loadConfig } from '#agent/config/load';
 import { processLog } from '#agent/log';
 import { Service } from '#agent/service';
 import { serveStatus } from '#agent/status';
+import { openUnitClock } from '#agent/time/open';
 import type { Command } from '../command.ts';
 import { OWNER_ONLY, requireShutCodeGeneration } from '../hardening.ts';
 import { sourceFactory } from '../sources.ts';
@@ -37,7 +38,15 @@ Example:
     process.umask(OWNER_ONLY);
     const config = await loadConfig(values.config);
     const log = await processLog();
-    const service = await Service.open({ config, log, version: version(), source: sourceFactory(config, log) });
+    // Logs bring their own time; what is live is stamped and judged by the unit's.
+    const time = config.sources.some(isLive) ? await openUnitClock(config.unit.state, log) : null;
+    const service = await Service.open({
+      config,
+      log,
+      version: version(),
+      source: sourceFactory(config, log, time?.clock),
+      ...(time === null ? {} : { clock: time.clock, utcMs: () => time.clock.utcNowMs() }),
+    });
     const status = await serveStatus(config.unit.state, service);
     log.info('started', { count: config.sources.length });
     try {
@@ -57,6 +66,7 @@ Example:
       return settled ? 0 : 1;
     } finally {
       await status.close();
+      await time?.close();
     }
   },
 };

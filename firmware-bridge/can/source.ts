@@ -42,7 +42,9 @@ export interface CanStatus {
 }
 
 export interface CanSourceOptions {
-  /** Interface, e.g. `can0`; also the source's name. */
+  /** Shown in status and errors. */
+  readonly name: string;
+  /** Of the system, e.g. `can0`. */
   readonly interface: string;
   readonly channel: number;
   /** Takes CAN FD frames, in slots of 80 bytes. */
@@ -73,6 +75,7 @@ type Sums = { -readonly [K in Exclude<keyof CanCounters, 'busState'>]: CanCounte
 
 class SocketSource implements CanSource {
   readonly name: string;
+  readonly #link: string;
   readonly ended: Promise<void>;
   readonly #end: () => void;
   readonly #fail: (error: unknown) => void;
@@ -100,7 +103,8 @@ class SocketSource implements CanSource {
   #linkOverruns: number | null = null;
 
   constructor(options: CanSourceOptions) {
-    this.name = options.interface;
+    this.name = options.name;
+    this.#link = options.interface;
     this.#options = options;
     const { promise, resolve, reject } = Promise.withResolvers<void>();
     promise.catch(() => undefined);
@@ -143,7 +147,7 @@ class SocketSource implements CanSource {
     const now = this.#socket?.counters;
     const sum = (key: keyof Sums) => this.#closedCounts[key] + (now?.[key] ?? 0);
     // Both speak of the same frames: the controller's error frames, and what the link counts.
-    const link = this.#linkOverruns === null ? 0 : overrunsOf(this.name) - this.#linkOverruns;
+    const link = this.#linkOverruns === null ? 0 : overrunsOf(this.#link) - this.#linkOverruns;
     return {
       health: this.#health,
       received: sum('received'),
@@ -167,7 +171,7 @@ class SocketSource implements CanSource {
     try {
       this.#socket = driver.open(
         {
-          interface: this.name,
+          interface: this.#link,
           slotBytes: fd ? FD_SLOT_BYTES : CLASSIC_SLOT_BYTES,
           batchFrames: BATCH_FRAMES,
           channel,
@@ -178,7 +182,7 @@ class SocketSource implements CanSource {
         },
         (bytes, count, errno) => this.#onBatch(bytes, count, errno),
       );
-      this.#linkOverruns ??= overrunsOf(this.name);
+      this.#linkOverruns ??= overrunsOf(this.#link);
       this.#down = false;
       this.#seen = 0;
       this.#seenMs = performance.now();
@@ -186,7 +190,7 @@ class SocketSource implements CanSource {
     } catch (error) {
       if (!(error instanceof CanOpenError)) throw error;
       if (error.errno === constants.errno.ENODEV || error.errno === ENXIO) this.#say('absent');
-      else throw cannotOpen(this.name, error);
+      else throw cannotOpen(this.#link, error);
     }
   }
 

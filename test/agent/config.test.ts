@@ -76,6 +76,18 @@ describe('the configuration', () => {
     expect(error).toMatchObject({ code: 'TG_CONFIG_VALUE', place: { pointer: '/sources/1' } });
   });
 
+  it('takes several live interfaces, and none beside a log', () => {
+    const source = '{ name: can0, type: candump, path: drive.log, dbc: drive.dbc }';
+    const live =
+      '{ name: can0, type: can, dbc: drive.dbc }, { name: chassis, interface: can1, fd: true, type: can, dbc: drive.dbc }';
+    expect(parse(whole.replace(source, live)).sources).toMatchObject([
+      { type: 'can', fd: false, driver: 'native', idBudget: 2000 },
+      { name: 'chassis', interface: 'can1', fd: true },
+    ]);
+    const error = refused(whole.replace(source, `${source}, { name: can1, type: can, dbc: drive.dbc }`));
+    expect(error).toMatchObject({ code: 'TG_CONFIG_VALUE', place: { pointer: '/sources/1' } });
+  });
+
   it('refuses what is missing, what stands twice and what is no YAML, with line and column', () => {
     expect(refused(whole.replace(/^documents.*$/m, ''))).toMatchObject({ code: 'TG_CONFIG_VALUE' });
     expect(refused(`${whole}version: 1\n`)).toMatchObject({ code: 'TG_CONFIG_SYNTAX', place: { line: 8 } });

@@ -24,6 +24,7 @@ let flags = 0;
 let lastTime = 0n;
 
 const source = canSource({
+  name: 'can0',
   interface: 'can0',
   channel: 3,
   fd: fd === '1',
