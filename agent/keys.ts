@@ -128,6 +128,35 @@ async function readIssuers(file: string): Promise<Issuers | null> {
 }
 
 /**
+ * Adds bodies that rate recipients, and DID documents of did:web, to `issuers.json` of a unit's key folder.
+ *
+ * @param standing DIDs
+ * @param documents files of DID documents
+ * @throws {TollgateError} TG_TRUST_FILE, TG_TRUST_DOCUMENT where there is no owner yet, TG_CREDENTIAL_ISSUER
+ */
+export async function addIssuers(
+  dir: string,
+  standing: readonly string[],
+  documents: readonly string[],
+): Promise<void> {
+  const file = join(dir, ISSUERS_FILE);
+  if ((await readIssuers(file)) === null)
+    throw wrongForm(file, '', 'the unit has no owner yet: enrol one with --owner');
+  const value = (await readJson(file)) as { owner: string; standing?: string[]; documents?: Record<string, unknown> };
+  const pinned = { ...value.documents };
+  for (const path of documents) {
+    const bytes = await withPlace(path, () => readFile(path));
+    pinned[readDidDocument(bytes, path).did] = JSON.parse(bytes.toString('utf8')) as unknown;
+  }
+  const text = jsonText({
+    owner: value.owner,
+    standing: [...new Set([...(value.standing ?? []), ...standing])],
+    documents: pinned,
+  });
+  await withPlace(file, () => writeDurably(file, Buffer.from(text), PUBLIC_MODE));
+}
+
+/**
  * Adds hashes of agreement files to `trusted.json` of a unit's key folder.
  *
  * @param hashes SHA-256, hex

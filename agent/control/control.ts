@@ -21,6 +21,7 @@ import type { Unit } from '../unit.ts';
 import { type Answer, type AnswerSigner, refusal, signAnswer } from './answer.ts';
 import { RollbackGuard } from './counter.ts';
 import { DocumentFolder, type KeptDocument } from './folder.ts';
+import { recover } from './recover.ts';
 
 /** What the control channel asks of the uplink. */
 export interface Sender {
@@ -372,59 +373,27 @@ export class Control {
     return { unit: name, standing: new Set(issuers.standing), catalogue, nowMs: this.#now() };
   }
 
-  /** The state that the kept documents make, in the order in which they came. */
+  /** What was in force when the agent stopped; what a power cut ended in the middle is done to its end. */
   async #recover(kept: readonly KeptDocument[]): Promise<void> {
-    const { unit, issuers, log } = this.#options;
-    const stray: string[] = [];
-    const newest = new Map<string, number>();
-    for (const { file, bytes } of kept) {
-      try {
-        const document = readConsentDocument(bytes, file, issuers.pinned);
-        const { credential, subject, version } = document;
-        const committed = unit.store.version(credential.issuer, subject);
-        const isKept =
-          committed !== null &&
-          (version < committed.version ||
-            (version === committed.version && Buffer.compare(committed.hash, sha256(bytes)) === 0));
-        if (!isKept) {
-          stray.push(file);
-          continue;
-        }
-        const key = versionKey(credential.issuer, subject);
-        const verdict = accept(this.#state, document, { ...this.#judgement(), nowMs: null });
-        this.#state = verdict.state;
-        for (const uid of [...verdict.withdrawn, ...this.#bareOf(document)]) this.#withdrawn.add(uid);
-        if (document.kind === 'ownership') this.#sold = true;
-        newest.set(key, version);
-        this.#files.set(file, { key, kind: document.kind });
-      } catch (error) {
-        // An issuer that is pinned no more, or a database that changed: it does not count, and it stays for a person to see.
-        if (!(error instanceof TollgateError)) throw error;
-        logError(log, 'document-refused', error);
-      }
-    }
-    await this.#folder.remove(stray);
-    this.#dropIncomplete(newest);
-    this.#state = end(this.#state, driveScoped(this.#state));
+    const { unit, issuers, documents, log } = this.#options;
+    const { nowMs: _, ...judge } = this.#judgement();
+    const recovered = recover(kept, {
+      issuers,
+      judge,
+      bare: documents.bare.map(({ uid }) => uid),
+      committed: (issuer, subject) => unit.store.version(issuer, subject),
+    });
+    for (const error of recovered.refused) logError(log, 'document-refused', error);
+    await this.#folder.remove(recovered.stray);
+    this.#files = new Map(recovered.files);
+    this.#sold = recovered.sold;
+    for (const uid of recovered.withdrawn) this.#withdrawn.add(uid);
+    // No drive outlives the agent: nobody saw whether the ignition went off.
+    this.#state = end(recovered.state, driveScoped(recovered.state));
     for (const uid of this.#withdrawn) {
-      // What was cut off in the middle is done to its end; a key is destroyed at every start.
       if (unit.store.version(DONE_ISSUER, uid) === null) await this.#destroy(uid);
       else await unit.spool.destroy(uid);
     }
-  }
-
-  /** A subject whose newest document is not here may have been withdrawn by it. */
-  #dropIncomplete(newest: ReadonlyMap<string, number>): void {
-    const { unit } = this.#options;
-    const isWhole = (issuer: string, subject: string) =>
-      unit.store.version(issuer, subject)?.version === newest.get(versionKey(issuer, subject));
-    const gone = [...this.#state.agreements.values()]
-      .filter(({ document }) => !isWhole(document.credential.issuer, document.subject))
-      .map(({ document }) => document.subject);
-    const whole = <D extends ConsentDocument>(documents: ReadonlyMap<string, D>) =>
-      new Map([...documents].filter(([, { credential, subject }]) => isWhole(credential.issuer, subject)));
-    const { standings, lists } = this.#state;
-    this.#state = { ...end(this.#state, gone), standings: whole(standings), lists: whole(lists) };
   }
 
   /** Lists and standings come often, and only the newest of each counts. */

@@ -34,14 +34,20 @@ export class DocumentFolder {
   /** In the order in which they came. */
   async load(): Promise<KeptDocument[]> {
     await mkdir(join(this.#path, ANSWERS), { recursive: true, mode: FOLDER_MODE });
-    const names = (await readdir(this.#path)).filter((name) => NAME.test(name)).sort();
+    const documents = await this.read();
+    this.#next = (documents.at(-1)?.order ?? 0) + 1;
+    return documents;
+  }
+
+  /** The same, and writes nothing: an agent may be running. None where there is no folder. */
+  async read(): Promise<KeptDocument[]> {
+    const there = await readdir(this.#path).catch(() => []);
+    const names = there.filter((name) => NAME.test(name)).sort();
     const kept = names.map(async (name) => {
       const file = join(this.#path, name);
       return { order: Number(NAME.exec(name)![1]), file, bytes: new Uint8Array(await readFile(file)) };
     });
-    const documents = await Promise.all(kept);
-    this.#next = (documents.at(-1)?.order ?? 0) + 1;
-    return documents;
+    return await Promise.all(kept);
   }
 
   /** Durable when it resolves. */

@@ -35,7 +35,8 @@ Example:
     const config = await loadConfig(values.config);
     const keys = await attempt(() => loadUnitKeys(config.unit.keys));
     const trusted = keys instanceof TollgateError ? null : keys.trusted;
-    const { documents, problems } = await loadDocuments(documentFiles(config), trusted, Date.now());
+    const issuers = keys instanceof TollgateError ? null : keys.issuers;
+    const { documents, problems } = await loadDocuments(documentFiles(config), trusted, Date.now(), issuers);
     const all = [...(keys instanceof TollgateError ? [keys] : []), ...problems];
     if (documents !== null && !(keys instanceof TollgateError)) {
       for (const { recipient, campaign } of documents.plan.streams) {

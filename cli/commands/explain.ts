@@ -55,7 +55,7 @@ Example:
       throw new TollgateError('TG_CLI_USAGE', `"${values.at}" is not a time such as 2026-01-01T08:00:30Z`);
     const config = await loadConfig(values.config);
     const keys = await loadUnitKeys(config.unit.keys);
-    const { documents, problems } = await loadDocuments(documentFiles(config), keys.trusted, Date.now());
+    const { documents, problems } = await loadDocuments(documentFiles(config), keys.trusted, Date.now(), keys.issuers);
     if (documents === null) throw problems[0];
     const answer = explain(documents, asked, join(config.unit.state, STORE_FILE), at);
     io.out(values.json ? `${JSON.stringify(answer)}\n` : answerText(answer, io));

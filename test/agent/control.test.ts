@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { afterEach, describe, expect, it } from 'vitest';
 import { spoolLabel } from '#agent/spool-keys';
 import { readLedger } from '#agent/store/read-ledger';
+import type { TrustAnchor } from '#contracts';
 import { nodeCrypto, parseVerifierKey } from '#ledger';
 import { agreementCredential } from '#policies/consent/index';
 import { softwareAnchor } from '#trust';
@@ -546,7 +547,18 @@ describe('an older copy of the disk', () => {
     await first.control.receive(both[0]);
     await first.close();
     rmSync(folder.state, { recursive: true });
-    const bare = await start({ anchor: anchor() });
+    // Of an anchor whose counter is real; a software anchor leaves this to the receivers.
+    const real = anchor();
+    const chip: TrustAnchor = {
+      describe: () => ({ kind: 'tpm2', verifierKey: real.describe().verifierKey }),
+      sign: (message) => real.sign(message),
+      seal: (label, secret) => real.seal(label, secret),
+      unseal: (label) => real.unseal(label),
+      destroy: (label) => real.destroy(label),
+      counter: () => real.counter(),
+      random: (bytes) => real.random(bytes),
+    };
+    const bare = await start({ anchor: chip });
     expect(bare.control.rolledBack).toBe(true);
     await bare.control.receive(grant({ version: 9 }));
     expect(bare.unit.plan.streams).toEqual([]);

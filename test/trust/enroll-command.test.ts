@@ -54,7 +54,7 @@ describe('tollgate enroll', () => {
       'TG_TRUST_EXISTS the unit already has',
     );
     expect(readFileSync(join(keys(), 'unit/ledger.jwk'), 'utf8')).toBe(before);
-    expect(readdirSync(keys()).sort()).toEqual(['recipient', 'unit']);
+    expect(readdirSync(keys()).sort()).toEqual(['owner', 'recipient', 'unit']);
     await enroll('--local', join(dir, 'other'));
     expect(readFileSync(join(dir, 'other/unit/ledger.jwk'), 'utf8')).not.toBe(before);
   });
