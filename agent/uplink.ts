@@ -122,6 +122,8 @@ export const CUT_MS = 50;
 const DRAIN_STEP_MS = 5;
 /** With a bandwidth cap, rows for this long are read ahead, ms: a row of higher priority waits no longer behind them. */
 const AHEAD_MS = 2_000;
+/** Rows larger than the broker takes, each reported once while so many are remembered. */
+const MOST_LARGE = 256;
 /** Rows that are read ahead before any size is known. */
 const FIRST_AHEAD = 4;
 /** What the bandwidth may save up, ms of it. */
@@ -173,6 +175,8 @@ class OutboxUplink implements Uplink {
   #failed = true;
   #failedRows = 0;
   #firstLook = true;
+  /** Rows larger than the broker takes that were reported. */
+  readonly #large = new Set<number>();
   #paused = false;
   #closing = false;
   /** There may be rows with a PUBACK that no receiver acknowledged. */
@@ -528,14 +532,21 @@ class OutboxUplink implements Uplink {
       },
       began: (wire) => this.#traffic.began(wire),
       ended: (wire) => this.#traffic.ended(wire, this.#timing.monotonicMs()),
-      tooLarge: (_row, error) => {
-        this.#counts.tooLarge++;
-        this.#report(error);
-      },
+      tooLarge: (row, error) => this.#tooLarge(row, error),
       ack: (bytes) => this.#incoming.ack(bytes, pseudonym),
       document: (bytes) => this.#incoming.document(bytes),
       error: (error) => this.#report(error),
     };
+  }
+
+  /** The row stays in the store, and goes when the broker takes more, or with its age: it is put back with the others. */
+  #tooLarge({ id }: OutboxRow, error: TollgateError): void {
+    this.#failedRows++;
+    if (this.#large.has(id)) return;
+    if (this.#large.size >= MOST_LARGE) this.#large.clear();
+    this.#large.add(id);
+    this.#counts.tooLarge++;
+    this.#report(error);
   }
 
   #puback(row: OutboxRow): void {

@@ -1,10 +1,7 @@
 import { cpSync, existsSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { connectMqtt } from '#firmware-bridge/mqtt';
-import { loadReceiverKeys } from '#receiver';
-import { LEAF_ACK, sha256, signAck } from '#wire';
-import { ackTopic } from '#wire/topics';
+import { LEAF_ACK, sha256 } from '#wire';
 import { anyBroker } from './brokers.ts';
 import { unitFacts } from './examine.ts';
 import { quickReceiver } from './quick-receiver.ts';
@@ -42,22 +39,7 @@ describe('a disk that is put back as it was yesterday', () => {
     const before = await unitFacts(unit);
     expect(before.audit.findings).toEqual([]);
 
-    // What a receiver answers to a session of a unit that it knows, once it has the first record of it.
-    const keys = await loadReceiverKeys(unit.recipients[0]!);
-    const answers = await connectMqtt({
-      url: broker.url,
-      protocol: broker.protocol,
-      clientId: 'answers',
-      keepalive: 30,
-      onMessage: async (topic) => {
-        const [, , pseudonym, , stream] = topic.split('/');
-        const body = { uptoSeq: 0, missing: [], state: 'opened', checkpointSize: seen } as const;
-        const ack = await signAck({ ...body, stream: Buffer.from(stream!, 'base64url') }, keys.ackKeyId, keys.signAck);
-        void answers.publish(ackTopic('t1', pseudonym!), ack, { retain: false });
-      },
-      onClose: () => undefined,
-    });
-    await answers.subscribe(['v1/+/+/tx/+']);
+    const answers = await quickReceiver(unit, broker.url, broker.protocol);
     const back = await live();
     const { service } = back;
     await service.unit.finish();
@@ -87,7 +69,7 @@ describe('a disk that is put back as it was yesterday', () => {
     });
     expect(again.log.lines.map(({ event }) => event)).toContain('uplink-suspended');
     await again.service.end();
-    await answers.end();
+    await answers.close();
     await broker.stop();
     unit.remove();
   });
