@@ -86,7 +86,7 @@ export class Prover {
     for (let again = true; again; ) {
       again = false;
       for (const { pseudonym, stream: id, seq, bytes } of await this.#store.waitingOf(unit)) {
-        const stream = await this.#streams.find(pseudonym, id);
+        const stream = await this.#find(pseudonym, id);
         if (stream === null) continue;
         const outcome = await this.#settle(stream, bytes);
         again ||= outcome?.kind === 'holds';
@@ -94,6 +94,16 @@ export class Prover {
           await this.#store.put({ ...NO_BATCH, dropped: [{ pseudonym, stream: id, seq, bytes }] });
         }
       }
+    }
+  }
+
+  /** A stream whose session our keys open no more is not what this is about. */
+  async #find(pseudonym: string, id: Uint8Array): Promise<Stream | null> {
+    try {
+      return await this.#streams.find(pseudonym, id);
+    } catch (error) {
+      if (!(error instanceof TollgateError) || OWN_FAULTS.includes(error.code)) throw error;
+      return null;
     }
   }
 
