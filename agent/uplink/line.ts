@@ -192,17 +192,17 @@ export class Line {
     const stopped = this.#stop.signal;
     let failures = 0;
     while (!stopped.aborted) {
-      const begun = timing.monotonicMs();
-      await this.#connection();
+      const stoodMs = await this.#connection();
       if (stopped.aborted) break;
-      if (timing.monotonicMs() - begun >= STABLE_MS) failures = 0;
+      // Time spent on trying says nothing: a broker that answers late is a broker in need.
+      if (stoodMs >= STABLE_MS) failures = 0;
       await timing.sleep(backoffMs(failures++, timing.random), stopped);
     }
     this.release();
   }
 
-  /** One connection from CONNECT to its end. */
-  async #connection(): Promise<void> {
+  /** One connection from CONNECT to its end; returns how long it stood, ms. */
+  async #connection(): Promise<number> {
     const { link: where, topics, events } = this.#options;
     const closed = Promise.withResolvers<TollgateError | null>();
     let wire: ByteCounters | null = null;
@@ -238,11 +238,12 @@ export class Line {
       this.#pump();
     } catch (error) {
       if (wire !== null) events.ended(wire);
-      if (this.#stop.signal.aborted) return;
-      events.error(asError(error));
-      return;
+      if (!this.#stop.signal.aborted) events.error(asError(error));
+      return 0;
     }
+    const upSinceMs = this.#options.timing.monotonicMs();
     const why = await closed.promise;
+    const stoodMs = this.#options.timing.monotonicMs() - upSinceMs;
     if (wire !== null) events.ended(wire);
     this.#link = null;
     this.release();
@@ -250,6 +251,7 @@ export class Line {
     while (this.#inflight > 0) await this.#changed.wait(Number.POSITIVE_INFINITY, this.#options.timing);
     if (why !== null) events.error(why);
     events.down();
+    return stoodMs;
   }
 
   /** Subscribes, says "online", repeats the sessions of streams that still run. */

@@ -172,6 +172,17 @@ describe('a row larger than the broker takes', () => {
     expect(broker.rows.length).toBe(53);
     expect(errors.map(({ code }) => code)).toEqual(['TG_UPLINK_TOO_LARGE']);
     expect(uplink.status().tooLarge).toBe(1);
+    // It is tried again with each connection, for a broker may take more by then, and not reported again.
+    for (let i = 0; i < 3; i++) {
+      broker.cut();
+      await clock.pass(120_000, 500);
+    }
+    expect(uplink.status().connects).toBe(4);
+    expect(errors).toHaveLength(1);
+    broker.maximumPacketBytes = 10_000;
+    broker.cut();
+    await clock.pass(120_000, 500);
+    expect(broker.rows.some(({ payload }) => payload.length === 500)).toBe(true);
   });
 });
 
@@ -394,6 +405,54 @@ describe('what comes to the unit', () => {
     expect(taken).toBe(false);
     taking.resolve();
     await delivery;
+  });
+});
+
+describe('the waits between connections', () => {
+  it('grow to half a minute on average while a broker does not answer, however long each attempt takes', async () => {
+    let attempts = 0;
+    const { clock, uplink } = made({
+      connect: async () => {
+        attempts++;
+        await clock.sleep(10_000, new AbortController().signal);
+        throw new Error('no answer');
+      },
+    });
+    uplink.start();
+    await clock.pass(3_600_000, 500);
+    // 10 s of trying and 30 s of waiting each.
+    expect(attempts).toBeGreaterThan(80);
+    expect(attempts).toBeLessThan(110);
+    const closed = uplink.close();
+    await clock.pass(20_000, 500);
+    await closed;
+    open.splice(0);
+  });
+
+  it('begin anew after a connection that stood, and grow on while each falls at once', async () => {
+    const { clock, broker, uplink } = made();
+    uplink.start();
+    await clock.pass(20_000, 500);
+    const stable = [];
+    for (let i = 0; i < 5; i++) {
+      broker.cut();
+      const cutMs = clock.now;
+      const before = broker.links.length;
+      while (broker.links.length === before) await clock.pass(100, 100);
+      stable.push(clock.now - cutMs);
+      await clock.pass(11_000, 500);
+    }
+    expect(Math.max(...stable)).toBeLessThanOrEqual(700);
+    const falling = [];
+    for (let i = 0; i < 8; i++) {
+      broker.cut();
+      const cutMs = clock.now;
+      const before = broker.links.length;
+      while (broker.links.length === before) await clock.pass(100, 100);
+      falling.push(clock.now - cutMs);
+    }
+    expect(falling.at(-1)).toBeGreaterThan(25_000);
+    expect(falling.at(-1)).toBeLessThanOrEqual(30_200);
   });
 });
 
