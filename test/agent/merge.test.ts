@@ -1,11 +1,18 @@
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { loadConfig } from '#agent/config/load';
+import { documentFiles, loadDocuments } from '#agent/documents';
+import { loadUnitKeys } from '#agent/keys';
 import { logSource } from '#agent/sources/log';
 import { mergedSources } from '#agent/sources/merge';
+import { sourceFactory } from '#cli/sources';
 import type { FrameBatch, FrameSource } from '#contracts';
+import { Unit } from '../../agent/unit.ts';
+import { unitFolder } from '../system/unit-folder.ts';
+import { FAST, recipientOf } from './unit-parts.ts';
 
 let dir = '';
 beforeAll(() => {
@@ -115,5 +122,59 @@ describe('logs of buses that were recorded together', () => {
     await a!.close();
     await b!.close();
     await expect(a!.ended).resolves.toBeUndefined();
+  });
+});
+
+describe('a unit with two buses of one log', () => {
+  it('records each bus under its channel, in one boottime', async () => {
+    const signals = ['can0', 'can1'].map((bus) => `{ signal: "dbc:${bus}/Motion.Speed", operation: raw }`);
+    const permit = ['dbc:can0/Motion.Speed', 'dbc:can1/Motion.Speed'];
+    const folder = await unitFolder({
+      ...FAST,
+      campaigns: [{ name: 'both', record: '1s', signals }],
+      agreements: [{ uid: 'urn:uuid:00000000-0000-4000-8000-00000000aa02', permit }],
+    });
+    const recipient = await recipientOf(folder);
+    const frames = Array.from({ length: 40 }, (_, i) => {
+      const bus = i % 3 === 0 ? 'can1' : 'can0';
+      return `(${START_S}.${String(i * 1000).padStart(6, '0')}) ${bus} 100#${i.toString(16).padStart(2, '0')}00000000000000\n`;
+    });
+    writeFileSync(folder.log, frames.join(''));
+    const file = folder.config({});
+    const text = JSON.parse(readFileSync(file, 'utf8'));
+    const [source] = text.sources;
+    text.sources = ['can0', 'can1'].map((name) => ({ ...source, name, interface: name }));
+    writeFileSync(file, JSON.stringify(text));
+    const config = await loadConfig(file);
+    const keys = await loadUnitKeys(folder.keys);
+    const { documents, problems } = await loadDocuments(documentFiles(config), keys.trusted, null);
+    expect(problems).toEqual([]);
+    const unit = await Unit.open({
+      documents: documents!,
+      keys,
+      state: folder.state,
+      tenant: 't1',
+      version: '0',
+      live: false,
+      maxBytes: 2 ** 30,
+      groupCommitMs: 50,
+    });
+    const make = sourceFactory(config, { info: () => undefined, warn: () => undefined });
+    const sources = await Promise.all(config.sources.map(make));
+    await Promise.all(sources.map((one, channel) => unit.play(one, channel)));
+    await unit.finish();
+    await recipient.take(unit);
+    await unit.close();
+    const groups = recipient.records.flatMap(({ schema, tables }) =>
+      tables.map(
+        ({ rows, timesMs }, i) => [schema.groups[i]!.columns[0]!.signal, [...timesMs.subarray(0, rows)]] as const,
+      ),
+    );
+    const of = (bus: string) => groups.filter(([name]) => name === `dbc:${bus}/Motion.Speed`).flatMap(([, ms]) => ms);
+    const times = Array.from({ length: 40 }, (_, i) => i);
+    expect(of('can1')).toEqual(times.filter((i) => i % 3 === 0));
+    expect(of('can0')).toEqual(times.filter((i) => i % 3 !== 0));
+    await recipient.close();
+    folder.remove();
   });
 });
