@@ -69,6 +69,12 @@ export interface GateProgram {
   /** For each value slot: the atoms that read it. */
   readonly readers: Ranges;
   readonly timeAtoms: Int32Array;
+  /** For each atom the rules that ask it, for each rule the slots that it governs, for each slot those that yield to it. */
+  readonly atomRules: Ranges;
+  readonly ruleSlots: Ranges;
+  readonly dependents: Ranges;
+  /** For each value slot the numbers at which an atom may change, ascending; none where a place reads it. */
+  readonly edges: { readonly starts: Int32Array; readonly items: Float64Array };
   /** Deepest stack that a rule needs. */
   readonly stack: number;
 }
@@ -92,15 +98,17 @@ export function ranges(lists: readonly (readonly number[])[]): Ranges {
 /** Lays a plan out for the gate. */
 export function gateProgram(plan: Plan): GateProgram {
   const atoms = new AtomTable(plan.context);
-  const rules = new Map<Condition, number>();
+  const rules = new Map<string, number>();
   const code: number[][] = [];
   let stack = 1;
+  /** Rules that ask the same are one, however many documents and signals they stand for. */
   const ruleOf = ({ condition }: { condition: Condition }): number => {
-    const known = rules.get(condition);
-    if (known !== undefined) return known;
     const words: number[] = [];
     stack = Math.max(stack, emit(condition, atoms, words));
-    rules.set(condition, code.length);
+    const key = words.join(' ');
+    const known = rules.get(key);
+    if (known !== undefined) return known;
+    rules.set(key, code.length);
     return code.push(words) - 1;
   };
 
@@ -137,8 +145,13 @@ export function gateProgram(plan: Plan): GateProgram {
     }),
   );
   const instead = slots.map(({ gate }) => gate.instead.map(({ stream, signal }) => streamSlots[stream]! + signal));
+  const tables = atoms.tables();
+  const governs = slots.map((_, slot) => [...permissions[slot]!, ...prohibitions[slot]!]);
   return {
-    ...atoms.tables(),
+    ...tables,
+    atomRules: inverted(tables.atomCount, code.map(atomsOfCode)),
+    ruleSlots: inverted(code.length, governs),
+    dependents: inverted(slots.length, instead),
     code: ranges(code),
     ruleCount: code.length,
     streamSlots,
@@ -151,6 +164,25 @@ export function gateProgram(plan: Plan): GateProgram {
     causes,
     stack,
   };
+}
+
+/** Numbers of the atoms in a code. */
+function atomsOfCode(words: readonly number[]): readonly number[] {
+  const found: number[] = [];
+  for (let i = 0; i < words.length; i++) {
+    if (words[i]! >= 0) found.push(words[i]!);
+    else i++;
+  }
+  return found;
+}
+
+/** For each of `count` items the lists that hold it, once. */
+function inverted(count: number, lists: readonly (readonly number[])[]): Ranges {
+  const found: number[][] = Array.from({ length: count }, () => []);
+  lists.forEach((list, i) => {
+    for (const item of new Set(list)) found[item]!.push(i);
+  });
+  return ranges(found);
 }
 
 /** The end of a campaign acts as a prohibition from then on: unknown time counts as past it. */
@@ -246,6 +278,15 @@ export class AtomTable {
     return this.#values.push(Number.NaN) - 1;
   }
 
+  /** Between two neighbours of these no atom that reads the slot changes. */
+  #edges(slot: number): number[] {
+    const numbers = this.#rows.flatMap(([kind, , , , at, start, length]) => {
+      if (at !== slot || (kind !== ATOM_NUMBER && kind !== ATOM_SWITCH)) return [];
+      return kind === ATOM_SWITCH ? [0] : this.#pool.slice(start, start! + length!);
+    });
+    return [...new Set(numbers)].sort((a, b) => a - b);
+  }
+
   /** Value slots by operand (`auto:position latitude` and `… longitude` for a place). */
   slots(): ReadonlyMap<string, number> {
     return this.#slots;
@@ -259,7 +300,9 @@ export class AtomTable {
         latitude === slot || (kind === ATOM_PLACE && longitude === slot) ? [atom] : [],
       ),
     );
+    const edges = this.#values.map((_, slot) => this.#edges(slot));
     return {
+      edges: { starts: ranges(edges).starts, items: Float64Array.from(edges.flat()) },
       atoms: Float64Array.from(this.#rows.flat()),
       atomCount: this.#rows.length,
       pool: Float64Array.from(this.#pool),

@@ -18,6 +18,8 @@ export function createGate(plan: Plan): Gate {
 
 class TableGate implements Gate {
   readonly #program: GateProgram;
+  /** First slot of each stream, at hand for `admits`. */
+  readonly #first: Int32Array;
   /** What atoms read: NaN where a value is unknown as of the row. */
   readonly #values: Float64Array;
   /** The newest value of each slot, whatever the time of the row. */
@@ -32,15 +34,26 @@ class TableGate implements Gate {
   /** Cause of each slot that denies; −1: another stream takes the sample. */
   readonly #cause: Int32Array;
   readonly #counts: Float64Array;
+  /** Slots whose rules or forerunners changed and that are to be looked at again; `#marked` tells which they are. */
+  readonly #work: Int32Array;
+  readonly #marked: Uint8Array;
+  #waiting = 0;
+  /** Between these the atoms of a value slot stay as they are; NaN: they have to be read. */
+  readonly #low: Float64Array;
+  readonly #high: Float64Array;
+  #generation = 0;
   /** The time span in which no atom of time, no age and no lead of a value changes: [from, to). */
   #fromNs = Number.POSITIVE_INFINITY;
   #toNs = Number.NEGATIVE_INFINITY;
+  /** The reading of the last tick: the same object says the same. */
+  #utc: UtcReading | null = null;
   #offsetNs: bigint | null = null;
   #offsetMs = Number.NaN;
   #errorNs = Number.NaN;
 
   constructor(program: GateProgram) {
     this.#program = program;
+    this.#first = program.streamSlots;
     this.#values = program.values.slice();
     this.#heard = program.values.slice();
     this.#seenNs = program.values.map((value) =>
@@ -52,12 +65,33 @@ class TableGate implements Gate {
     this.#admits = new Uint8Array(program.slotCount);
     this.#cause = new Int32Array(program.slotCount).fill(-1);
     this.#counts = new Float64Array(program.causes.length);
+    this.#work = new Int32Array(program.slotCount);
+    this.#marked = new Uint8Array(program.slotCount);
+    this.#low = new Float64Array(this.#values.length).fill(Number.NaN);
+    this.#high = new Float64Array(this.#values.length).fill(Number.NaN);
     for (let slot = 0; slot < this.#values.length; slot++) this.#readContext(slot);
-    this.#evaluate();
+    for (let rule = 0; rule < program.ruleCount; rule++) this.#rules[rule] = this.#run(rule);
+    for (let slot = 0; slot < program.slotCount; slot++) this.#mark(slot);
+    this.#settle();
   }
 
+  get generation(): number {
+    return this.#generation;
+  }
+
+  still(fromNs: number, toNs: number, utc: UtcReading): boolean {
+    if (utc !== this.#utc && (utc.offsetNs !== this.#offsetNs || utc.errorNs !== this.#errorNs)) return false;
+    return fromNs >= this.#fromNs && toNs < this.#toNs;
+  }
+
+  /** Small enough to be compiled into its caller: a time that is handed on as an argument would be made an object. */
   tick(timeNs: number, utc: UtcReading): void {
+    if (utc !== this.#utc || timeNs < this.#fromNs || timeNs >= this.#toNs) this.#advance(timeNs, utc);
+  }
+
+  #advance(timeNs: number, utc: UtcReading): void {
     const sameClock = utc.offsetNs === this.#offsetNs && utc.errorNs === this.#errorNs;
+    this.#utc = utc;
     if (sameClock && timeNs >= this.#fromNs && timeNs < this.#toNs) return;
     if (!sameClock) {
       this.#offsetNs = utc.offsetNs;
@@ -68,32 +102,33 @@ class TableGate implements Gate {
     }
     this.#fromNs = timeNs;
     this.#toNs = Number.POSITIVE_INFINITY;
-    const aged = this.#forget(timeNs);
-    const timed = this.#readTime(timeNs);
-    if (aged || timed) this.#evaluate();
+    this.#forget(timeNs);
+    this.#readTime(timeNs);
+    this.#settle();
   }
 
   context(index: number, timeNs: number, value: number): void {
     const { starts, items } = this.#program.fills;
     // A context right that a campaign asked for, and no rule, fills nothing.
     if (index + 1 >= starts.length) return;
-    let changed = false;
     for (let i = starts[index]!; i < starts[index + 1]!; i++) {
       const slot = items[i]!;
-      this.#heard[slot] = value * this.#program.scales[i]!;
-      this.#values[slot] = this.#heard[slot]!;
+      const scaled = value * this.#program.scales[i]!;
+      this.#heard[slot] = scaled;
+      this.#values[slot] = scaled;
       this.#seenNs[slot] = timeNs;
-      if (this.#readContext(slot)) changed = true;
+      // Most values lie where the one before lay: two comparisons, however many rules ask.
+      if (!(scaled > this.#low[slot]! && scaled < this.#high[slot]!)) this.#readContext(slot);
     }
     // For a row before it the value is unknown.
     if (timeNs > this.#fromNs) this.#fromNs = timeNs;
     // The next look at ages must not come later than this value's.
     if (timeNs + CONTEXT_MAX_AGE_NS < this.#toNs) this.#toNs = timeNs + CONTEXT_MAX_AGE_NS;
-    if (changed) this.#evaluate();
+    this.#settle();
   }
 
   admits(stream: number, signal: number): boolean {
-    const slot = this.#program.streamSlots[stream]! + signal;
+    const slot = this.#first[stream]! + signal;
     if (this.#admits[slot] === 1) return true;
     const cause = this.#cause[slot]!;
     if (cause >= 0) this.#counts[cause]!++;
@@ -112,8 +147,7 @@ class TableGate implements Gate {
    * Values that are too old become unknown, and those dated after the row: a frame with a time far ahead must not keep
    * a permission open. Notes when the next value changes sides.
    */
-  #forget(timeNs: number): boolean {
-    let changed = false;
+  #forget(timeNs: number): void {
     for (let slot = 0; slot < this.#values.length; slot++) {
       const seenNs = this.#seenNs[slot]!;
       if (seenNs === Number.POSITIVE_INFINITY) continue;
@@ -124,37 +158,62 @@ class TableGate implements Gate {
       const value = ahead || dies <= timeNs ? Number.NaN : this.#heard[slot]!;
       if (Object.is(value, this.#values[slot])) continue;
       this.#values[slot] = value;
-      if (this.#readContext(slot)) changed = true;
+      this.#readContext(slot);
     }
-    return changed;
   }
 
-  #readContext(slot: number): boolean {
+  /** Reads the atoms of a value slot, and between which numbers they stay as they are. */
+  #readContext(slot: number): void {
     const { starts, items } = this.#program.readers;
-    let changed = false;
     for (let i = starts[slot]!; i < starts[slot + 1]!; i++) {
       const atom = items[i]!;
-      const state = contextAtom(this.#program, atom, this.#values);
-      if (state === this.#atoms[atom]) continue;
-      this.#atoms[atom] = state;
-      changed = true;
+      this.#setAtom(atom, contextAtom(this.#program, atom, this.#values));
     }
-    return changed;
+    this.#bound(slot);
   }
 
-  #readTime(timeNs: number): boolean {
+  #bound(slot: number): void {
+    const { starts, items } = this.#program.edges;
+    const value = this.#values[slot]!;
+    this.#low[slot] = Number.NaN;
+    this.#high[slot] = Number.NaN;
+    const [first, end] = [starts[slot]!, starts[slot + 1]!];
+    // A place has no edges on one axis alone, and of an unknown value nothing is between.
+    if (first === end || Number.isNaN(value)) return;
+    let at = first;
+    while (at < end && items[at]! < value) at++;
+    if (at < end && items[at] === value) return;
+    this.#low[slot] = at === first ? Number.NEGATIVE_INFINITY : items[at - 1]!;
+    this.#high[slot] = at === end ? Number.POSITIVE_INFINITY : items[at]!;
+  }
+
+  /** A new state of an atom runs the rules that ask it and marks the slots that they govern. */
+  #setAtom(atom: number, state: number): void {
+    if (state === this.#atoms[atom]) return;
+    this.#atoms[atom] = state;
+    const { atomRules, ruleSlots } = this.#program;
+    for (let i = atomRules.starts[atom]!; i < atomRules.starts[atom + 1]!; i++) {
+      const rule = atomRules.items[i]!;
+      this.#rules[rule] = this.#run(rule);
+      // Even where the rule stays as it is, the constraint that a denial names may be another.
+      for (let j = ruleSlots.starts[rule]!; j < ruleSlots.starts[rule + 1]!; j++) this.#mark(ruleSlots.items[j]!);
+    }
+  }
+
+  #mark(slot: number): void {
+    if (this.#marked[slot] === 1) return;
+    this.#marked[slot] = 1;
+    this.#work[this.#waiting++] = slot;
+  }
+
+  #readTime(timeNs: number): void {
     const { timeAtoms } = this.#program;
     const known = !Number.isNaN(this.#offsetMs);
     const nowMs = this.#offsetMs + timeNs / NS_PER_MS;
     const errorMs = this.#errorNs / NS_PER_MS;
-    let changed = false;
     for (let i = 0; i < timeAtoms.length; i++) {
       const atom = timeAtoms[i]!;
-      const state = known ? timeAtom(this.#program, atom, nowMs, errorMs) : UNKNOWN;
-      if (state !== this.#atoms[atom]) {
-        this.#atoms[atom] = state;
-        changed = true;
-      }
+      this.#setAtom(atom, known ? timeAtom(this.#program, atom, nowMs, errorMs) : UNKNOWN);
       if (!known) continue;
       // Either end of the clock's error may cross a boundary.
       const late = nextBoundary(this.#program, atom, nowMs + errorMs) - errorMs;
@@ -162,37 +221,51 @@ class TableGate implements Gate {
       const edgeNs = (Math.min(late, early) - this.#offsetMs) * NS_PER_MS - EDGE_MARGIN_NS;
       if (edgeNs < this.#toNs) this.#toNs = edgeNs;
     }
-    return changed;
   }
 
-  /** Rules, then slots in order: a slot may yield to one before it. Runs when an atom changed, not per sample. */
-  #evaluate(): void {
-    const { permissions, prohibitions, instead, permissionCauses, prohibitionCauses, ruleCount, slotCount } =
-      this.#program;
-    for (let rule = 0; rule < ruleCount; rule++) this.#rules[rule] = this.#run(rule);
-    for (let slot = 0; slot < slotCount; slot++) {
-      this.#admits[slot] = 0;
-      this.#cause[slot] = -1;
-      let cause = -1;
-      for (let i = prohibitions.starts[slot]!; i < prohibitions.starts[slot + 1]! && cause < 0; i++) {
-        const rule = prohibitions.items[i]!;
-        if (this.#rules[rule] !== FALSE) cause = prohibitionCauses[i]! + this.#failing(rule, FALSE);
-      }
-      let permitted = false;
-      for (let i = permissions.starts[slot]!; i < permissions.starts[slot + 1]! && cause < 0; i++) {
-        if (this.#rules[permissions.items[i]!] === TRUE) permitted = true;
-      }
-      if (cause < 0 && !permitted) {
-        const first = permissions.starts[slot]!;
-        cause = permissionCauses[first]! + this.#failing(permissions.items[first]!, TRUE);
-      }
-      let elsewhere = false;
-      for (let i = instead.starts[slot]!; i < instead.starts[slot + 1]!; i++) {
-        if (this.#admits[instead.items[i]!] === 1) elsewhere = true;
-      }
-      if (cause < 0) this.#admits[slot] = elsewhere ? 0 : 1;
-      else if (!elsewhere) this.#cause[slot] = cause;
+  /**
+   * Looks at each marked slot; one that changes marks those that yield to it. A slot yields only to slots before it, so
+   * this ends. Runs when an atom changed, not per sample.
+   */
+  #settle(): void {
+    if (this.#waiting === 0) return;
+    const { dependents } = this.#program;
+    let changed = false;
+    while (this.#waiting > 0) {
+      const slot = this.#work[--this.#waiting]!;
+      this.#marked[slot] = 0;
+      const before = this.#admits[slot]!;
+      this.#evaluate(slot);
+      if (this.#admits[slot] === before) continue;
+      changed = true;
+      for (let i = dependents.starts[slot]!; i < dependents.starts[slot + 1]!; i++) this.#mark(dependents.items[i]!);
     }
+    if (changed) this.#generation++;
+  }
+
+  #evaluate(slot: number): void {
+    const { permissions, prohibitions, instead, permissionCauses, prohibitionCauses } = this.#program;
+    this.#admits[slot] = 0;
+    this.#cause[slot] = -1;
+    let cause = -1;
+    for (let i = prohibitions.starts[slot]!; i < prohibitions.starts[slot + 1]! && cause < 0; i++) {
+      const rule = prohibitions.items[i]!;
+      if (this.#rules[rule] !== FALSE) cause = prohibitionCauses[i]! + this.#failing(rule, FALSE);
+    }
+    let permitted = false;
+    for (let i = permissions.starts[slot]!; i < permissions.starts[slot + 1]! && cause < 0 && !permitted; i++) {
+      permitted = this.#rules[permissions.items[i]!] === TRUE;
+    }
+    if (cause < 0 && !permitted) {
+      const first = permissions.starts[slot]!;
+      cause = permissionCauses[first]! + this.#failing(permissions.items[first]!, TRUE);
+    }
+    let elsewhere = false;
+    for (let i = instead.starts[slot]!; i < instead.starts[slot + 1]!; i++) {
+      if (this.#admits[instead.items[i]!] === 1) elsewhere = true;
+    }
+    if (cause < 0) this.#admits[slot] = elsewhere ? 0 : 1;
+    else if (!elsewhere) this.#cause[slot] = cause;
   }
 
   /** Which of a rule's causes holds: the first atom whose state is not `good`, known or unknown, else the whole rule. */

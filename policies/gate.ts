@@ -11,6 +11,13 @@ export interface Gate {
   context(index: number, timeNs: number, value: number): void;
   /** Whether signal `signal` of stream `stream` may leave as of now; counts the denial under its rule where not. */
   admits(stream: number, signal: number): boolean;
+  /** Goes up whenever some `admits` changes; what was asked before holds as long as it stays. */
+  readonly generation: number;
+  /**
+   * Whether no edge of time or age lies between two boottimes, ns: then rows between them need no `tick`. To be asked
+   * again after `context`.
+   */
+  still(fromNs: number, toNs: number, utc: UtcReading): boolean;
   /** Denials since the last call, by rule; used once a minute for the ledger, and by the demo's screen. */
   drainDenials(): readonly GateDenial[];
 }

@@ -67,7 +67,7 @@ function ruleText(policy: PolicySpec, rule: RuleSpec, signals: readonly string[]
   const opened = rule.kind === 'permission' ? (OPENS[rule.action] ?? [rule.action]) : CLOSES[rule.action]!;
   const actions =
     rule.kind === 'obligation' ? 'action' : `action in [${opened.map((name) => `Action::"${name}"`).join(', ')}]`;
-  const resources = any(signals.map((name) => `resource == Signal::"${name}"`));
+  const resources = `[${signals.map((name) => `Signal::"${name}"`).join(', ')}].contains(resource)`;
   const members = rule.members === null ? [] : [any(rule.members.map((did) => `principal == Party::"${did}"`))];
   const met = rule.demand === null ? [] : [`context.${attribute(rule.demand.operand)} >= ${rule.demand.atLeast}`];
   if (effect === 'permit') {
