@@ -1,34 +1,53 @@
+import { Session } from 'node:inspector';
 import type { FrameBatch } from '#contracts';
 import type { Decoder } from '#decoders';
 
 const FRAMES = 200_000;
+/** Bytes between two samples: small, so that one object in a thousand frames would show. */
+const SAMPLING_BYTES = 512;
+
+interface ProfileNode {
+  readonly selfSize: number;
+  readonly children: readonly ProfileNode[];
+}
 
 /**
- * Bytes of the JavaScript heap that one frame costs: growth over twice as many batches less growth over once as many,
- * each after a full collection, so that what the measuring itself costs falls out. A control that keeps one object a
- * frame shows that the method sees what it looks for. Needs `--expose-gc`, which `npm run bench` sets.
+ * Bytes of the JavaScript heap that one frame costs, by V8's sampling heap profiler with objects that were collected
+ * meanwhile counted too. A control that makes one small object a frame shows that the method sees what it looks for.
  */
 export function allocations(decoder: Decoder, batches: readonly FrameBatch[]): object {
-  const collect = (globalThis as { gc?: () => void }).gc;
-  if (collect === undefined) return { skipped: 'needs --expose-gc' };
   const some = Array.from({ length: Math.ceil(FRAMES / batches[0]!.count) }, (_, i) => batches[i % batches.length]!);
   const frames = some.reduce((sum, { count }) => sum + count, 0);
-  const kept = new Array<object | undefined>(frames * 3);
-  let next = 0;
-  const growth = (passes: number, work: (batch: FrameBatch) => void): number => {
-    kept.fill(undefined);
-    next = 0;
-    collect();
-    const before = process.memoryUsage().heapUsed;
-    for (let pass = 0; pass < passes; pass++) for (const batch of some) work(batch);
-    return process.memoryUsage().heapUsed - before;
-  };
-  const perFrame = (work: (batch: FrameBatch) => void): number => {
-    growth(1, work);
-    return (growth(2, work) - growth(1, work)) / frames;
-  };
-  const control = perFrame((batch) => {
-    for (let i = 0; i < batch.count; i++) kept[next++] = { i };
+  const kept: object[] = [];
+  const control = profiled(() => {
+    for (const { count } of some) for (let i = 0; i < count; i++) kept[i & 1023] = { i };
   });
-  return { bytesPerFrame: perFrame((batch) => decoder.decode(batch)), controlBytesPerFrame: control };
+  const decode = profiled(() => {
+    for (const batch of some) decoder.decode(batch);
+  });
+  return { bytesPerFrame: decode / frames, controlBytesPerFrame: control / frames };
+}
+
+/** Bytes that the work allocates; the first run takes what compilers and caches allocate once. */
+function profiled(work: () => void): number {
+  work();
+  const session = new Session();
+  session.connect();
+  let total = 0;
+  session.post('HeapProfiler.startSampling', {
+    samplingInterval: SAMPLING_BYTES,
+    includeObjectsCollectedByMajorGC: true,
+    includeObjectsCollectedByMinorGC: true,
+  });
+  work();
+  session.post('HeapProfiler.stopSampling', (error, result) => {
+    if (error !== null) throw error;
+    total = sum(result.profile.head);
+  });
+  session.disconnect();
+  return total;
+}
+
+function sum({ selfSize, children }: ProfileNode): number {
+  return selfSize + children.reduce((all, child) => all + sum(child), 0);
 }

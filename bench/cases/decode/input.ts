@@ -1,4 +1,5 @@
 import { readFileSync } from 'node:fs';
+import { parseArgs } from 'node:util';
 import { gunzipSync } from 'node:zlib';
 import { CLASSIC_SLOT_BYTES, type FrameBatch, HEADER_BYTES, OFFSET_ID, OFFSET_LENGTH } from '#contracts';
 import { bytesNeeded, type Database, loadDatabase, type Message } from '#dbc';
@@ -9,6 +10,27 @@ export interface BenchInput {
   readonly database: Database;
   readonly batches: readonly FrameBatch[];
   readonly frames: number;
+}
+
+/**
+ * `--dbc F --log F`: a candump log; `--dbc F --frames F`: 16-byte `struct can_frame` records; `--dbc F`: random payloads
+ * over its messages; nothing: a generated database.
+ */
+export function inputOf(args: string[]): BenchInput & { readonly dbc: string | undefined; readonly share: number } {
+  const { values } = parseArgs({
+    args,
+    options: {
+      dbc: { type: 'string' },
+      log: { type: 'string' },
+      frames: { type: 'string' },
+      share: { type: 'string', default: '1' },
+    },
+  });
+  const { dbc, log, frames } = values;
+  const more = { dbc, share: Number(values.share) };
+  if (dbc === undefined) return { ...fromDatabase(generatedDbc()), ...more };
+  if (log !== undefined) return { ...fromLog(dbc, log), ...more };
+  return { ...(frames === undefined ? fromDatabase(readFileSync(dbc)) : fromRecords(dbc, frames)), ...more };
 }
 
 const BATCH_FRAMES = 1024;
@@ -31,7 +53,7 @@ export function fromLog(dbc: string, log: string): BenchInput {
     if (parser.ready) keep();
   }
   for (parser.end(); parser.ready; parser.end()) keep();
-  return inputOf(readFileSync(dbc), batches);
+  return ofBatches(readFileSync(dbc), batches);
 }
 
 /** A file of 16-byte `struct can_frame` records, so that other decoders can be given the same frames. */
@@ -44,7 +66,7 @@ export function fromRecords(dbc: string, file: string): BenchInput {
     view.setUint8(slot + OFFSET_LENGTH, records[at + 4]!);
     for (let byte = 0; byte < 8; byte++) view.setUint8(slot + HEADER_BYTES + byte, records[at + 8 + byte]!);
   });
-  return inputOf(readFileSync(dbc), batches);
+  return ofBatches(readFileSync(dbc), batches);
 }
 
 /** Random payloads over all classic messages of a database; uniform ids are the hard case for dispatch. */
@@ -58,7 +80,7 @@ export function fromDatabase(dbc: Uint8Array, frames = MEGA): BenchInput {
     view.setUint8(slot + OFFSET_LENGTH, message.length);
     for (let byte = 0; byte < message.length; byte++) view.setUint8(slot + HEADER_BYTES + byte, random() & 255);
   });
-  return inputOf(dbc, batches);
+  return ofBatches(dbc, batches);
 }
 
 /** The messages that a classic frame can carry whole, each id once: what every decoder of the bench is given. */
@@ -69,7 +91,7 @@ export function inBenchOrder({ messages }: Database): Message[] {
   );
 }
 
-function inputOf(dbc: Uint8Array, batches: readonly FrameBatch[]): BenchInput {
+function ofBatches(dbc: Uint8Array, batches: readonly FrameBatch[]): BenchInput {
   const { database } = loadDatabase(dbc, { file: 'bench.dbc' });
   const frames = batches.reduce((sum, { count }) => sum + count, 0);
   return { database, batches, frames };
