@@ -7,7 +7,7 @@ import { nodeCrypto, parseVerifierKey } from '#ledger';
 import type { Plan } from '#policies';
 import { ackLeaf } from '#wire';
 import { ackVerifier } from './acks.ts';
-import { type Config, isLive, type UplinkConfig } from './config/load.ts';
+import { type Config, isLive, loadConfig, type UplinkConfig } from './config/load.ts';
 import { ANSWER_SUFFIX, Control } from './control/index.ts';
 import { type Documents, documentFiles, loadDocuments, planned } from './documents.ts';
 import { type Issuers, loadUnitKeys, type UnitKeys } from './keys.ts';
@@ -57,13 +57,19 @@ export class Service {
   /** Takes consents; null where the unit was enrolled without an owner. */
   readonly control: Control | null;
   readonly #log: Log;
+  readonly #options: ServiceOptions;
+  readonly #keys: UnitKeys;
+  #documents: Documents;
 
-  private constructor({ unit, uplink, sources, control, log }: Running) {
+  private constructor({ unit, uplink, sources, control, options, keys, documents }: Running) {
     this.unit = unit;
     this.uplink = uplink;
     this.sources = sources;
     this.control = control;
-    this.#log = log;
+    this.#log = options.log;
+    this.#options = options;
+    this.#keys = keys;
+    this.#documents = documents;
   }
 
   /** What is in force. */
@@ -110,7 +116,29 @@ export class Service {
       control?.connect({ hold: (work) => uplink.hold(work), tell: (answer) => uplink.tell(ANSWER_SUFFIX, answer) });
     uplink?.start();
     void unit.firstFrame.then(() => log.info('first-frame', { ms: Math.round(performance.now()) }));
-    return new Service({ unit, uplink, sources, control, log });
+    return new Service({ unit, uplink, sources, control, options, keys, documents });
+  }
+
+  /**
+   * Reads campaigns, agreements and law packs of the configuration again and swaps them in. A set in which one document is
+   * refused changes nothing. Databases, sources and keys stay: they need a restart.
+   *
+   * @throws {TollgateError} the first problem; what was in force stays
+   */
+  async reload(): Promise<void> {
+    const { utcMs = Date.now } = this.#options;
+    // Read again: a pattern may name new files.
+    const config = await loadConfig(this.#options.config.file);
+    const nowMs = utcMs();
+    const { trusted, issuers } = this.#keys;
+    const { documents, problems } = await loadDocuments(documentFiles(config), trusted, nowMs, issuers);
+    if (documents === null || problems.length > 0) throw problems[0];
+    const { channels, signals, byName } = this.#documents;
+    const parts = { ...documents, channels, signals, byName };
+    this.#documents = planned(parts, documents.bare, new Map(), nowMs);
+    if (this.control === null) await this.unit.swap(this.#documents);
+    else await this.control.reload(this.#documents);
+    this.#log.info('documents-reloaded', { count: documents.campaigns.length });
   }
 
   /** Plays every source to its end, or until `signal` aborts. */
@@ -189,7 +217,9 @@ interface Running {
   readonly uplink: Uplink | null;
   readonly sources: readonly FrameSource[];
   readonly control: Control | null;
-  readonly log: Log;
+  readonly options: ServiceOptions;
+  readonly keys: UnitKeys;
+  readonly documents: Documents;
 }
 
 interface ConsentParts {

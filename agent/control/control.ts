@@ -68,6 +68,7 @@ export class Control {
   /** The anchor has counted more than the store knows: an older copy of the disk was put back. Nothing is in force. */
   readonly rolledBack: boolean;
   readonly #options: ControlOptions;
+  #documents: Documents;
   readonly #folder: DocumentFolder;
   readonly #guard: RollbackGuard;
   #sender: Sender | null = null;
@@ -87,6 +88,7 @@ export class Control {
 
   private constructor(options: ControlOptions, folder: DocumentFolder, guard: RollbackGuard, rolledBack: boolean) {
     this.#options = options;
+    this.#documents = options.documents;
     this.#folder = folder;
     this.#guard = guard;
     this.rolledBack = rolledBack;
@@ -125,6 +127,26 @@ export class Control {
   /** Agreements that are given and do not count now, with the reason. */
   get suspended(): readonly { readonly agreement: string; readonly reason: string }[] {
     return inForce(this.#state, this.#now()).suspended;
+  }
+
+  /**
+   * Campaigns, law packs and agreements of the configuration were read again; databases stay as they are.
+   *
+   * @throws {TollgateError} what `compilePlan` throws, TG_RECIPIENT_UNKNOWN: what was in force stays
+   */
+  async reload(documents: Documents): Promise<void> {
+    await this.#inTurn(async () => {
+      const before = this.#documents;
+      this.#documents = documents;
+      try {
+        this.#mustCompile(this.#state);
+      } catch (error) {
+        this.#documents = before;
+        throw error;
+      }
+      for (const { file, bytes } of documents.credentials) await this.#offer(bytes, file);
+      await this.#apply(true);
+    });
   }
 
   /** A document that came over the network. Resolves when what it says is durable and the answer is kept. */
@@ -274,7 +296,7 @@ export class Control {
   /** Bare documents of a vehicle that is sold are the old owner's; a withdrawal names its own. */
   #bareOf(document: ConsentDocument): readonly string[] {
     if (document.kind !== 'ownership') return [];
-    return this.#options.documents.bare.map(({ uid }) => uid).filter((uid) => !this.#withdrawn.has(uid));
+    return this.#documents.bare.map(({ uid }) => uid).filter((uid) => !this.#withdrawn.has(uid));
   }
 
   #held<T>(work: () => Promise<T>): Promise<T> {
@@ -288,7 +310,7 @@ export class Control {
   }
 
   #planned(state: ConsentState): Documents {
-    const { documents } = this.#options;
+    const documents = this.#documents;
     const nowMs = this.#now();
     if (this.rolledBack) return planned(documents, [], new Map(), nowMs);
     const { agreements, recipients } = inForce(state, nowMs);
@@ -322,7 +344,7 @@ export class Control {
     } catch (error) {
       if (!(error instanceof TollgateError)) throw error;
       logError(this.#options.log, 'documents-refused', error);
-      return planned(this.#options.documents, [], new Map(), this.#now());
+      return planned(this.#documents, [], new Map(), this.#now());
     }
   }
 
@@ -368,19 +390,20 @@ export class Control {
   }
 
   #judgement(): Judge {
-    const { name, issuers, documents } = this.#options;
+    const { name, issuers } = this.#options;
+    const documents = this.#documents;
     const catalogue = { signals: documents.signals, byName: documents.byName };
     return { unit: name, standing: new Set(issuers.standing), catalogue, nowMs: this.#now() };
   }
 
   /** What was in force when the agent stopped; what a power cut ended in the middle is done to its end. */
   async #recover(kept: readonly KeptDocument[]): Promise<void> {
-    const { unit, issuers, documents, log } = this.#options;
+    const { unit, issuers, log } = this.#options;
     const { nowMs: _, ...judge } = this.#judgement();
     const recovered = recover(kept, {
       issuers,
       judge,
-      bare: documents.bare.map(({ uid }) => uid),
+      bare: this.#documents.bare.map(({ uid }) => uid),
       committed: (issuer, subject) => unit.store.version(issuer, subject),
     });
     for (const error of recovered.refused) logError(log, 'document-refused', error);

@@ -1,9 +1,10 @@
 import { parseArgs } from 'node:util';
 import { isLive, loadConfig } from '#agent/config/load';
-import { processLog } from '#agent/log';
+import { logError, processLog } from '#agent/log';
 import { Service } from '#agent/service';
 import { serveStatus } from '#agent/status';
 import { openUnitClock } from '#agent/time/open';
+import { TollgateError } from '#contracts';
 import type { Command } from '../command.ts';
 import { OWNER_ONLY, requireShutCodeGeneration } from '../hardening.ts';
 import { sourceFactory } from '../sources.ts';
@@ -18,7 +19,7 @@ Usage: tollgate run [--config FILE]
 
 Reads frames from the configured sources, lets out what the agreements permit, and sends it to the broker. Runs until SIGTERM; when every
 source is a log, until the logs have ended and the receiver has acknowledged what was sent (at most 30 s).
-SIGTERM commits, sends what fits into 300 ms and stops; the rest goes at the next start.
+SIGHUP reads campaigns, agreements and law packs again and swaps them in without a stop; a set with a fault changes nothing. SIGTERM commits, sends what fits into 300 ms and stops; the rest goes at the next start.
 
 Log lines are JSON on stderr. They carry counts and error codes, never a value, a position, a key or a topic.
 
@@ -49,6 +50,13 @@ Example:
     });
     const status = await serveStatus(config.unit.state, service);
     log.info('started', { count: config.sources.length });
+    const reload = () => {
+      service.reload().catch((error: unknown) => {
+        if (error instanceof TollgateError) logError(log, 'documents-refused', error);
+        else log.warn('documents-refused');
+      });
+    };
+    process.on('SIGHUP', reload);
     try {
       await service.play(io.signal).catch(async (error: unknown) => {
         // A source or the store is damaged: what came before goes its way all the same.
@@ -65,6 +73,7 @@ Example:
       log.info(settled ? 'drained' : 'not-drained');
       return settled ? 0 : 1;
     } finally {
+      process.off('SIGHUP', reload);
       await status.close();
       await time?.close();
     }

@@ -2,6 +2,8 @@ import { createHash } from 'node:crypto';
 import { cpSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, describe, expect, it } from 'vitest';
+import { loadConfig } from '#agent/config/load';
+import { documentFiles, loadDocuments } from '#agent/documents';
 import { spoolLabel } from '#agent/spool-keys';
 import { readLedger } from '#agent/store/read-ledger';
 import type { TrustAnchor } from '#contracts';
@@ -27,7 +29,7 @@ import {
   signed,
   UID,
 } from '../policies/consent-parts.ts';
-import { type UnitFolder, type UnitFolderOptions, unitFolder } from '../system/unit-folder.ts';
+import { campaignText, type UnitFolder, type UnitFolderOptions, unitFolder } from '../system/unit-folder.ts';
 import { countingRandom, memoryStorage } from '../trust/memory.ts';
 import {
   type Controlled,
@@ -589,4 +591,65 @@ describe('an older copy of the disk', () => {
     await second.close();
     expect((await start({ anchor: anchor() })).control.rolledBack).toBe(false);
   });
+});
+
+describe('documents that are read again', () => {
+  it('bring a campaign in and take one out; the others go on', async () => {
+    const { folder, start } = await place({ campaigns: [RAW] });
+    const open = await start();
+    for (const bytes of both) await open.control.receive(bytes);
+    await open.unit.frames(drive(0, 1), 0);
+    writeFileSync(folder.file('campaigns/battery.yaml'), campaignText(CHARGE));
+    const config = await loadConfig(folder.config({ name: 'unit.yaml' }));
+    const { documents } = await loadDocuments(documentFiles(config), open.keys.trusted, NOW, open.keys.issuers);
+    await open.control.reload(documents!);
+    await open.unit.frames(drive(1, 1), 0);
+    await open.unit.finish();
+    expect(await samples(open)).toEqual({ [UID]: 200, [OTHER]: 100 });
+  });
+});
+
+describe('a power cut', () => {
+  it.each(Array.from({ length: 9 }, (_, step) => step))(
+    'at durable step %i of a withdrawal leaves it undone, or done to its end',
+    async (step) => {
+      const { start } = await place();
+      const first = await start();
+      for (const bytes of both) await first.control.receive(bytes);
+      await first.unit.frames(drive(0, 1), 0);
+      await first.unit.store.commit();
+      const { store, spool } = first.unit;
+      let left = step;
+      /** The machine stops before, or after, its n-th durable act. */
+      const cut = <A extends unknown[], R>(act: (...args: A) => Promise<R>) => {
+        return async (...args: A): Promise<R> => {
+          if (left-- === 0) throw new Error('power cut');
+          return await act(...args);
+        };
+      };
+      Object.assign(store, { accept: cut(store.accept.bind(store)), withdraw: cut(store.withdraw.bind(store)) });
+      Object.assign(spool, { destroy: cut(spool.destroy) });
+      Object.assign(first.keys.anchor, { counter: cut(first.keys.anchor.counter.bind(first.keys.anchor)) });
+      const answer = await first.control.receive(say('withdraw', 2)).catch(() => null);
+      expect(answer === null, 'the last steps lie behind the answer').toBe(step < 7);
+      await first.close();
+
+      const second = await start();
+      expect(second.control.rolledBack).toBe(false);
+      const streams = second.unit.plan.streams.map(({ agreement }) => agreement).sort();
+      const key = await second.keys.anchor.unseal(spoolLabel(UID));
+      const rows = await second.unit.store.recordsAbout({ agreement: UID });
+      if (step === 0) {
+        // Nothing was committed: the broker still has the document and sends it again.
+        expect(streams).toEqual([UID, OTHER]);
+        expect(await second.control.receive(say('withdraw', 2))).toMatchObject({ verdict: 'accepted', dropped: 9 });
+        expect(second.unit.plan.streams.map(({ agreement }) => agreement)).toEqual([OTHER]);
+      } else {
+        expect(streams).toEqual([OTHER]);
+        expect(key).toBe(null);
+        expect(rows.map(({ state }) => state)).not.toContain('spooled');
+        expect(await second.control.receive(say('withdraw', 2))).toMatchObject({ verdict: 'known' });
+      }
+    },
+  );
 });

@@ -9,6 +9,7 @@ import { openAnswer } from '#agent/control/index';
 import { loadUnitKeys } from '#agent/keys';
 import { spoolLabel } from '#agent/spool-keys';
 import { openStore } from '#agent/store/client';
+import { spoolKey, wrap } from '#agent/store/spool';
 import { connectMqtt, type MqttLink } from '#firmware-bridge/mqtt';
 import { PACKET, startTap } from '#sim/broker';
 import { documentTopic, statusTopic } from '#wire';
@@ -178,6 +179,13 @@ describe('the disk after a withdrawal', () => {
     const rows = await open.unit.store.take(3_000);
     expect(rows.length).toBeGreaterThan(2_000);
     await open.unit.store.requeue(0);
+    // Before, whoever has the key finds and opens the rows: the search below could fail.
+    const records = rows.filter(({ kind, seq }) => kind === 'record' && seq < 1_000);
+    const before = image(folder.state);
+    const wrapped = records.filter(({ stream, seq, payload }) =>
+      holds(before, wrap(spoolKey(key), stream, seq, payload)),
+    );
+    expect(wrapped.length).toBeGreaterThan(0);
     const sealed = image(join(folder.keys, 'sealed')).filter((blob) => blob.length === 1 + 16 + 32 + 16);
     await open.control.receive(say('withdraw', 2));
     await open.close();
