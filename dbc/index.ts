@@ -1,6 +1,7 @@
 /** The DBC language: read, check, write, compare, name. */
 export { type CatalogueChannel, type SignalCatalogue, signalCatalogue, signalInfos } from './catalogue.ts';
 export { bytesNeeded } from './check.ts';
+export { checkMapping } from './check-mapping.ts';
 export { type Difference, diffDatabases } from './diff.ts';
 export { lintDatabase } from './lint.ts';
 export { findingError, type LoadOptions, loadDatabase } from './load.ts';

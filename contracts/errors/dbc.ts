@@ -68,6 +68,10 @@ export const DBC_ERRORS = {
     remedy:
       'Write it as { math: "x * 2 + 1" } or { mapping: [{ from: LABEL, to: 1 }] }. Nothing of a mapping was applied; the other entries of an overlay were read.',
   },
+  TG_MAPPING_PATH: {
+    cause: 'A mapping names a path that the VSS tree does not have.',
+    remedy: 'Correct the path, or check against the release of the tree that your recipients use.',
+  },
   TG_MAPPING_UNIT: {
     cause: 'A mapping gives a signal a unit of another quantity than that of the database.',
     remedy: 'Correct the unit, or write the factor (and offset) that leads from the one to the other.',

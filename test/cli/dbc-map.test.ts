@@ -83,6 +83,25 @@ describe('tollgate dbc map', () => {
     expect(err).toContain('TG_MAPPING_SIGNAL Vehicle.Gone: the database has no signal VehicleSped');
   });
 
+  it('checks a mapping against database and tree, each problem with its place', async () => {
+    const check = async (text: string) => {
+      await writeFile(at('m.yaml'), text);
+      return await tollgate('dbc', 'map', at('car.dbc'), '--check', at('m.yaml'), '--vss', at('vss.json'));
+    };
+    const entry = (more: string) => `- { signal: "dbc:Motion.VehicleSpeed", path: Vehicle.Speed${more} }\n`;
+    expect(await check(entry(', unit: km/h'))).toMatchObject({ code: 0, out: '1 entries, 0 problems\n' });
+    const wrong = await check(entry(''));
+    expect(wrong.code).toBe(1);
+    expect(wrong.out).toContain('m.yaml:1:3  TG_MAPPING_UNIT  Vehicle.Speed is in "m/s", the tree has it in "km/h"');
+    expect((await check(entry(', unit: km/h').replace('Speed,', 'Sped,'))).out).toContain(
+      'Did you mean Vehicle.Speed?',
+    );
+    expect((await check(entry(', unit: km/h').repeat(2))).out).toContain('Vehicle.Speed stands twice');
+    expect((await check(entry(', unit: km/h').replace('VehicleSpeed', 'VehicleSped'))).out).toContain(
+      'TG_MAPPING_SIGNAL',
+    );
+  });
+
   it('says no where nothing fits, and what is wrong with its words and files', async () => {
     expect(await tollgate('dbc', 'map', at('bare.dbc'), '--vss', at('vss.json'))).toMatchObject({ code: 1 });
     const refused = async (code: string, ...argv: string[]) =>
