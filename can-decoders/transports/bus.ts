@@ -1,3 +1,4 @@
+import { TollgateError } from '#contracts';
 import type { IsoTpLink } from '../isotp/links.ts';
 import { type IsoTpCounters, IsoTpListener } from '../isotp/listener.ts';
 import { type J1939MessageHandler, J1939Transport, type J1939TransportCounters } from '../j1939/transport.ts';
@@ -33,7 +34,7 @@ export class Bus {
     const answers: ObdAnswers[] = [];
     this.#answers = answers;
     this.#listeners = groupsOf(isotp).map((entries) => {
-      const [{ content = 'message', lengthByte = false, address }] = entries as [IsoTpEntry];
+      const [{ content = 'message', lengthByte = false, address, dids = {} }] = entries as [IsoTpEntry];
       // A listener hands over the number of the link, so that links of one message are told apart.
       const links = entries.map((entry, i): IsoTpLink => ({ ...linkOf(entry), as: i }));
       const words = entries.map(({ id, message }) => ({ bus: wordOfId(id), word: wordOfId(message ?? id) }));
@@ -45,7 +46,7 @@ export class Bus {
       if (content === 'message') return new IsoTpListener(hand, options);
       const taken = new ObdAnswers(
         (link, timeNs, _service, _parameter, bytes, start, length) => hand(link, timeNs, bytes, start, length),
-        { lengthByte },
+        { lengthByte, didBytes: didBytesOf(dids) },
       );
       answers.push(taken);
       return new IsoTpListener(
@@ -88,11 +89,22 @@ function linkOf({ id, flow, address, flowAddress }: IsoTpEntry): IsoTpLink {
   };
 }
 
+/** @throws {TollgateError} TG_TRANSPORT_LINK */
+function didBytesOf(dids: Readonly<Record<string, number>>): ReadonlyMap<number, number> {
+  return new Map(
+    Object.entries(dids).map(([did, bytes]) => {
+      const number = Number(did);
+      if (Number.isInteger(number) && number >= 0 && number <= 0xffff) return [number, bytes] as const;
+      throw new TollgateError('TG_TRANSPORT_LINK', `"${did}" is no data identifier: it is a number up to 0xFFFF`);
+    }),
+  );
+}
+
 function groupsOf(entries: readonly IsoTpEntry[]): IsoTpEntry[][] {
   const groups = new Map<string, IsoTpEntry[]>();
   for (const entry of entries) {
-    const { address, content = 'message', lengthByte = false } = entry;
-    const key = `${address !== undefined} ${content} ${lengthByte}`;
+    const { address, content = 'message', lengthByte = false, dids = {} } = entry;
+    const key = JSON.stringify([address !== undefined, content, lengthByte, dids]);
     const group = groups.get(key) ?? [];
     groups.set(key, group);
     group.push(entry);

@@ -64,7 +64,10 @@ export function createBusDecoder(input: BusDecoderInput): BusDecoder {
     };
   }
   const matcher = isJ1939 ? new PgnMatcher(database, { every }) : null;
-  const stage = isJ1939 || isotp.length > 0 ? new TransportStage({ matcher, isotp, wanted: all ? null : words }) : null;
+  const stage =
+    isJ1939 || isotp.length > 0
+      ? new TransportStage({ matcher, isotp, wanted: all ? null : words, channel: input.channel })
+      : null;
   const isLong = messagesOf(database, words).some(({ length }) => length > MOST_SLOT_BYTES);
   const long =
     isLong && stage !== null

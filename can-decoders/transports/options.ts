@@ -18,6 +18,8 @@ export interface IsoTpEntry {
   readonly content?: 'message' | 'obd';
   /** The database is written for whole single frames: a length byte stands before the payload. Only with `obd`. */
   readonly lengthByte?: boolean;
+  /** Data bytes of DIDs by their number (`0xF190`), for UDS answers that hold several; ISO 14229-1 leaves them to the maker. */
+  readonly dids?: Readonly<Record<string, number>>;
 }
 
 /** Which frames are matched by parameter group: those of messages that the database declares, every 29-bit one, or none. */

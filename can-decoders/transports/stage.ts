@@ -33,6 +33,8 @@ export interface StageOptions {
   readonly isotp: readonly IsoTpEntry[];
   /** Id words that somebody decodes; null keeps every message. */
   readonly wanted: ReadonlySet<number> | null;
+  /** The channel that is sure to come; others get their sessions with their first frame. */
+  readonly channel: number;
 }
 
 const LARGEST_PAYLOAD = FD_SLOT_BYTES - HEADER_BYTES;
@@ -77,6 +79,7 @@ export class TransportStage {
   #channel = 0;
   #bootId: Uint8Array | null = null;
 
+  /** @throws {TollgateError} TG_TRANSPORT_LINK where links contradict */
   constructor(options: StageOptions) {
     this.#options = options;
     const { wanted, matcher } = options;
@@ -92,6 +95,7 @@ export class TransportStage {
         if (this.#wants(word)) this.#put(SlotKind.IsoTpMessage, word, bus, timeNs, bytes, start, length);
       },
     };
+    this.#bus(options.channel);
   }
 
   /** @returns frames and messages in order of time; good until the next call */

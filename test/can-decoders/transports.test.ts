@@ -234,11 +234,30 @@ BO_ 256 Plain: 8 ECU
     ]);
   });
 
+  it('splits UDS answers that hold several data identifiers, where their sizes are told', () => {
+    const uds = load(`
+BO_ 1808 Report: 64 ECU
+ SG_ Service M : 0|8@1+ (1,0) [0|0] "" Tester
+ SG_ Did m98M : 15|16@0+ (1,0) [0|0] "" Tester
+ SG_ Volts m4660 : 24|8@1+ (0.1,0) [0|0] "V" Tester
+ SG_ Count m4661 : 24|16@1+ (1,0) [0|0] "" Tester
+SG_MUL_VAL_ 1808 Did Service 98-98;
+SG_MUL_VAL_ 1808 Volts Did 4660-4660;
+SG_MUL_VAL_ 1808 Count Did 4661-4661;
+`);
+    const link = { id: 0x710, content: 'obd' as const, dids: { '0x1234': 1, '4661': 2 } };
+    const { read } = make(uds, { isotp: [link] });
+    const data = [0x62, 0x12, 0x34, 120, 0x12, 0x35, 7, 1];
+    expect(read(batchOf(segments(data))).map(({ values }) => values)).toEqual([
+      { Service: 0x62, Did: 0x1234, Volts: 12 },
+      { Service: 0x62, Did: 0x1235, Count: 263 },
+    ]);
+    expect(() => make(uds, { isotp: [{ ...link, dids: { F190: 17 } }] })).toThrow('"F190" is no data identifier');
+  });
+
   it('is refused where two links contradict', () => {
-    const { decoder } = make(database, { isotp: [{ id: 0x710 }, { id: 0x710, message: 0x100 }] });
-    expect(() => decoder.decode(batchOf(segments(payload)))).toThrow(
-      expect.objectContaining({ code: 'TG_TRANSPORT_LINK' }),
-    );
+    const isotp = [{ id: 0x710 }, { id: 0x710, message: 0x100 }];
+    expect(() => make(database, { isotp })).toThrow(expect.objectContaining({ code: 'TG_TRANSPORT_LINK' }));
   });
 });
 
