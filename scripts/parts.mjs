@@ -1,16 +1,22 @@
 // The real parts that suites run against: how to see whether one is there, and Debian's package that brings it.
 import { spawnSync } from 'node:child_process';
-import { existsSync } from 'node:fs';
+import { existsSync, readdirSync } from 'node:fs';
 import { delimiter, join } from 'node:path';
 
 /** Program → Debian package. */
-export const PARTS = { mosquitto: 'mosquitto', python3: 'python3' };
+export const PARTS = { mosquitto: 'mosquitto', python3: 'python3', initdb: 'postgresql' };
 
 const PATHS = [...(process.env.PATH ?? '').split(delimiter), '/usr/sbin', '/usr/local/sbin'];
 
+/** Debian keeps the programs of each version of PostgreSQL here, and not in PATH. */
+const POSTGRES = '/usr/lib/postgresql';
+
 /** Full path of a program, or null. */
 export function find(program) {
-  for (const folder of PATHS) if (existsSync(join(folder, program))) return join(folder, program);
+  const versions = existsSync(POSTGRES) ? readdirSync(POSTGRES).sort().reverse() : [];
+  // These first: PATH may hold a wrapper of one program alone.
+  const folders = [...versions.map((version) => join(POSTGRES, version, 'bin')), ...PATHS];
+  for (const folder of folders) if (existsSync(join(folder, program))) return join(folder, program);
   return null;
 }
 

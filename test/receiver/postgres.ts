@@ -1,24 +1,14 @@
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
-import { chownSync, existsSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
+import { chownSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { part } from '../parts.ts';
 
-/** Debian keeps the programs of each version here, and not in PATH. */
-const DEBIAN = '/usr/lib/postgresql';
-
-function folderOf(program: string): string | null {
-  const debian = existsSync(DEBIAN) ? readdirSync(DEBIAN).map((version) => join(DEBIAN, version, 'bin')) : [];
-  const folders = [...debian.sort().reverse(), ...(process.env.PATH ?? '').split(':')];
-  return folders.find((folder) => existsSync(join(folder, program))) ?? null;
-}
-
-/** Folder of PostgreSQL's programs, or null: then its tests say so and are skipped. */
-export const POSTGRES = folderOf('initdb');
-if (POSTGRES === null) {
-  process.stdout.write('postgresql is missing: its tests are skipped. Install it with `apt-get install postgresql`.\n');
-}
+const INITDB = part('initdb');
+/** Folder of PostgreSQL's programs, or null: then its tests are skipped. */
+export const POSTGRES = INITDB === null ? null : dirname(INITDB);
 
 /** A server of its own in a temporary folder, on a unix socket, durable as in production. */
 export interface Postgres {
@@ -57,8 +47,10 @@ export async function startPostgres(): Promise<Postgres> {
   });
   const ready = () => spawnSync(program('pg_isready'), ['-h', folder, '-q'], { env }).status === 0;
   for (const begun = performance.now(); !ready(); await sleep(50)) {
-    if (server.exitCode !== null) throw new Error(`postgres ended with ${server.exitCode}`);
-    if (performance.now() - begun > LIMIT_MS) throw new Error('postgres did not start');
+    if (server.exitCode === null && performance.now() - begun < LIMIT_MS) continue;
+    server.kill('SIGKILL');
+    rmSync(folder, { recursive: true, force: true });
+    throw new Error(`postgres did not start: it ended with ${server.exitCode}`);
   }
   const url = (options: string) => `postgres://test@/postgres?host=${encodeURIComponent(folder)}${options}`;
   const psql = (text: string) => {
