@@ -86,7 +86,7 @@ export async function run(args: string[]): Promise<object> {
         firstToWarm: { is: cold.firstFramesPerSecond / cold.warmFramesPerSecond, goal: GOALS.firstToWarm },
         nodeToCreate: { is: cold.nodeMs / cold.createMs, goal: GOALS.nodeToCreate },
         smallPlanToFull: { is: small, goal: GOALS.smallPlanToFull },
-        handOver: { is: changed.ratio, goalAtMost: GOALS.handOverAtMost },
+        handOver: { is: changed.ratio, goalAtMost: GOALS.handOverAtMost, changedPerFrame: changed.changedPerFrame },
         candumpFramesPerSecond: { is: candump.parseAndDecode, goal: GOALS.candumpFramesPerSecond },
       },
       c:

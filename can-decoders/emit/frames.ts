@@ -1,4 +1,4 @@
-import { CAN_ERR_FLAG, CAN_RTR_FLAG } from '#contracts';
+import { CAN_ERR_FLAG, CAN_RTR_FLAG, OFFSET_ID } from '#contracts';
 import type { CodeWriter, Local } from '#wasm';
 import {
   CELL_BYTES,
@@ -52,6 +52,8 @@ export function emitFrames(code: CodeWriter, parts: FrameParts): void {
   const end = code.local('i32');
   const rows = code.local('i32');
   const ignored = code.local('i32');
+  /** All flags of all ids. */
+  const flags = code.local('i32');
   const locals: Locals = { ...simdLocals(code), later: code.local('i32') };
   const { slot, out, later, record, id } = locals;
   emitEnd(code, input, count, slotBytes, end);
@@ -79,25 +81,20 @@ export function emitFrames(code: CodeWriter, parts: FrameParts): void {
   emitAppend(code, locals, () => {
     code.get(record);
     code.memory('i32.load', map.records + RECORD_WAY);
-    emitIsShort(code, map, locals);
-    code.i32(Math.log2(LATER_BYTES));
-    code.op('i32.shl');
-    code.op('i32.or');
   });
+  emitIsShort(code, map, locals);
+  code.if();
+  emitAppendShort(code, map, locals);
+  code.end();
   code.get(rows);
   code.get(record);
   code.memory('i32.load', map.records + RECORD_ROWS);
   code.op('i32.add');
   code.set(rows);
-  // Keys of records have neither flag, so such a frame has no message.
-  code.get(ignored);
+  code.get(flags);
   code.get(id);
-  code.i32(CAN_RTR_FLAG | CAN_ERR_FLAG);
-  code.op('i32.and');
-  code.i32(0);
-  code.op('i32.ne');
-  code.op('i32.add');
-  code.set(ignored);
+  code.op('i32.or');
+  code.set(flags);
   emitEndOfRow(code, map, locals);
   code.set(out);
   code.get(slot);
@@ -107,6 +104,13 @@ export function emitFrames(code: CodeWriter, parts: FrameParts): void {
   code.br(0);
   code.end();
   code.end();
+  // Keys of records have neither flag, so such frames have no message; where none has one, none need be counted.
+  code.get(flags);
+  code.i32(CAN_RTR_FLAG | CAN_ERR_FLAG);
+  code.op('i32.and');
+  code.if();
+  emitCountIgnored(code, input, end, slotBytes, locals, ignored);
+  code.end();
   emitCounters(code, count, rows, ignored);
   emitSeal(code, out);
   code.get(out);
@@ -114,6 +118,48 @@ export function emitFrames(code: CodeWriter, parts: FrameParts): void {
   for (let pass = 0; pass < Math.max(1, parts.backBlocks); pass++) emitPass(code, parts, locals, pass, slotBytes, end);
   emitClear(code, input, count, slotBytes);
   code.get(start);
+}
+
+/** Counts remote and error frames. */
+function emitCountIgnored(
+  code: CodeWriter,
+  input: Local,
+  end: Local,
+  slotBytes: Local,
+  { slot }: Locals,
+  ignored: Local,
+): void {
+  code.get(input);
+  code.set(slot);
+  code.loop();
+  code.get(ignored);
+  code.get(slot);
+  code.memory('i32.load', OFFSET_ID);
+  code.i32(CAN_RTR_FLAG | CAN_ERR_FLAG);
+  code.op('i32.and');
+  code.i32(0);
+  code.op('i32.ne');
+  code.op('i32.add');
+  code.set(ignored);
+  code.get(slot);
+  code.get(slotBytes);
+  code.op('i32.add');
+  code.tee(slot);
+  code.get(end);
+  code.op('i32.lt_u');
+  code.brIf(0);
+  code.end();
+}
+
+/** Keeps a short frame in the list, where its message alone would not. */
+function emitAppendShort(code: CodeWriter, map: SimdParts['map'], { later, record }: Locals): void {
+  code.get(later);
+  code.i32(LATER_BYTES);
+  code.get(record);
+  code.memory('i32.load', map.records + RECORD_WAY);
+  code.op('i32.sub');
+  code.op('i32.add');
+  code.set(later);
 }
 
 /** One pass over the list: the block of pairs that ends `pass` blocks before the end of the row. */
