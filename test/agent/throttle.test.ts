@@ -1,6 +1,15 @@
+import { readFileSync, writeFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
+import { loadConfig } from '#agent/config/load';
+import { documentFiles, loadDocuments } from '#agent/documents';
+import { loadUnitKeys } from '#agent/keys';
 import type { Operation, SignalInfo } from '#contracts';
+import { rowsOf } from '#receiver';
 import { throttled } from '../../agent/throttle.ts';
+import { Unit } from '../../agent/unit.ts';
+import { batchOf, type TestFrame } from '../can-decoders/databases.ts';
+import { unitFolder } from '../system/unit-folder.ts';
+import { FAST, recipientOf } from './unit-parts.ts';
 
 const MS = 1e6;
 
@@ -132,3 +141,64 @@ describe('signals that ask for nothing', () => {
     expect(through([signal({})], []).isSame).toBe(true);
   });
 });
+
+describe('what a mapping says', () => {
+  it('reaches the record: unit, values for labels, least interval, deadband', async () => {
+    const signals = ['Motion.Speed', 'Motion.Throttle', 'Battery.Charge'];
+    const folder = await unitFolder({
+      ...FAST,
+      campaigns: [
+        { name: 'raw', record: '1s', signals: signals.map((one) => `{ signal: "dbc:${one}", operation: raw }`) },
+      ],
+    });
+    const recipient = await recipientOf(folder);
+    writeFileSync(
+      folder.file('mapping.yaml'),
+      `- { signal: "dbc:Motion.Speed", path: Vehicle.Speed, unit: m/s, minInterval: 100ms }
+- { signal: "dbc:Motion.Throttle", path: Vehicle.Throttle, transform: { mapping: [{ from: 0, to: 7 }, { from: 1.5, to: -8 }] } }
+- { signal: "dbc:Battery.Charge", path: Vehicle.Charge, deadband: 1 }
+`,
+    );
+    const file = folder.config({});
+    const text = JSON.parse(readFileSync(file, 'utf8'));
+    text.sources[0].mapping = 'mapping.yaml';
+    writeFileSync(file, JSON.stringify(text));
+    const unit = await openConfigured(file, folder.state, folder.keys);
+    const frames = Array.from({ length: 30 }, (_, i): TestFrame[] => [
+      { id: 0x100, data: [i, 0, i % 4, 0, 0, 0, 0, 0], time: i * 10 * MS },
+      { id: 0x300, data: [(i * 40) & 0xff, (i * 40) >> 8, 0, 0], time: i * 10 * MS },
+    ]).flat();
+    await unit.frames(batchOf(frames), 0);
+    await unit.finish();
+    await recipient.take(unit);
+    await unit.close();
+    const cells = recipient.records
+      .flatMap((record) => [...rowsOf(record)])
+      .flatMap(({ timeMs, cells: list }) =>
+        list.map(({ column, value }) => [column.signal, timeMs, Math.round(Number(value) * 1e6) / 1e6] as const),
+      );
+    const of = (name: string) => cells.filter(([signal_]) => signal_ === name).map(([, ms, value]) => [ms, value]);
+    expect(of('Vehicle.Speed')).toEqual([0, 100, 200].map((ms) => [ms, Math.round((ms / 10 / 100 / 3.6) * 1e6) / 1e6]));
+    expect(of('Vehicle.Throttle').slice(0, 4)).toEqual([
+      [0, 7],
+      [30, -8],
+      [40, 7],
+      [70, -8],
+    ]);
+    expect(of('Vehicle.Charge').slice(0, 3)).toEqual([
+      [0, 0],
+      [30, 1.2],
+      [60, 2.4],
+    ]);
+    await recipient.close();
+    folder.remove();
+  });
+});
+
+async function openConfigured(file: string, state: string, keyFolder: string): Promise<Unit> {
+  const keys = await loadUnitKeys(keyFolder);
+  const { documents, problems } = await loadDocuments(documentFiles(await loadConfig(file)), keys.trusted, null);
+  if (documents === null || problems.length > 0) throw problems[0];
+  const limits = { maxBytes: 2 ** 30, groupCommitMs: 50 };
+  return await Unit.open({ documents, keys, state, tenant: 't1', version: '0', live: false, ...limits });
+}
