@@ -234,6 +234,54 @@ describe('a record', () => {
     );
   });
 
+  it('keeps floats that move smoothly, in less than half of their bytes, wherever they lie', () => {
+    const single = (values: number[]) => values.map(Math.fround);
+    const sine = (scale: number, about: number) => steps(100, (i) => about + scale * Math.sin(i / 15));
+    const position = steps(100, (i) => 48.1371 + i * 1.3e-7);
+    const size = (type: 'float32' | 'float64', values: number[]) =>
+      roundTrip(schema([type]), 0, [
+        table(
+          steps(values.length, (i) => 10 * i),
+          cells(values),
+        ),
+      ]).length;
+    expect(size('float64', position)).toBeLessThan(100 * 4);
+    expect(size('float32', single(sine(0.02, 0.25)))).toBeLessThan(100 * 2.2);
+    for (const scale of [1e-300, 1, 1e300]) {
+      size('float64', sine(scale, 0));
+      size('float64', sine(scale, -3 * scale));
+    }
+    for (const scale of [1e-38, 1e-44, 1, 1e38]) {
+      size('float32', single(sine(scale, 0)));
+      size('float32', single(sine(scale, -2 * scale)));
+    }
+    size('float64', [0, -0, 5e-324, -5e-324, 0]);
+    size('float64', [Number.MAX_VALUE, Number.POSITIVE_INFINITY, Number.MAX_VALUE]);
+    // Neighbours in order whose low words carry, and values as far apart as a difference may be.
+    const bits = (high: number, low: number) => {
+      const view = new DataView(new ArrayBuffer(8));
+      view.setUint32(0, high);
+      view.setUint32(4, low);
+      return view.getFloat64(0);
+    };
+    size(
+      'float64',
+      steps(60, (i) => bits(0x4048_0000 + (i >> 1), i % 2 === 0 ? 0xffff_ffff : 1)),
+    );
+    size(
+      'float64',
+      steps(60, (i) => (i % 2 === 0 ? bits(0x4000_0000, 1) : bits(0x401f_ffff, 0xffff_ffff))),
+    );
+    size(
+      'float64',
+      steps(60, (i) => (i % 2 === 0 ? bits(0x4000_0000, 0) : bits(0x4020_0000, 0))),
+    );
+    size(
+      'float64',
+      steps(60, (i) => bits(0xc000_0000 + i, 0xffff_fff0 + (i % 16))),
+    );
+  });
+
   it('writes an alive counter of a second in at most three bytes', () => {
     const times = steps(100, (i) => 10 * i);
     const size = (...columns: number[][]) =>

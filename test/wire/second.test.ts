@@ -86,9 +86,14 @@ function columnOf(dice: () => number, rows: number, type: ColumnType, beside: re
   const base = beside !== null && dice() < 0.3 ? beside.map((v) => v + Math.floor(dice() * 2)) : null;
   const values = base ?? KINDS[Math.floor(dice() * KINDS.length)]!(dice, rows);
   const present = dice() < 0.25 ? Uint8Array.from({ length: rows }, () => (dice() < 0.7 ? 1 : 0)) : null;
-  const cells = Float64Array.from(values, (value) => {
+  const smooth = dice() < 0.3 ? 10 ** (8 * dice() - 4) : 0;
+  const cells = Float64Array.from(values, (value, i) => {
     if (type === 'wide') return Math.max(-(2 ** 31), Math.min(2 ** 31 - 1, value));
     if (type === 'int') return value;
+    if (smooth !== 0) {
+      const real = smooth * (3 + Math.sin(i / 20) + 1e-6 * dice());
+      return type === 'float32' ? Math.fround(real) : real;
+    }
     const kind = dice();
     if (kind < 0.02) return [Number.NaN, -0, Number.POSITIVE_INFINITY][Math.floor(dice() * 3)]!;
     const real = kind < 0.5 ? value / (1 + Math.floor(dice() * 9)) : value;

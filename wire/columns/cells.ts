@@ -2,9 +2,10 @@ import { TollgateError } from '#contracts';
 import type { ColumnType, TableColumn } from '../schema.ts';
 import { malformed } from './coder.ts';
 import type { ColumnCodec } from './column.ts';
-import { codeFloats } from './floats.ts';
+import { bytesCost, codeFloats } from './floats.ts';
 import { codeTree, TREE } from './head.ts';
-import { INTEGER_LIMIT } from './integers.ts';
+import { INTEGER_LIMIT, type IntegerColumn } from './integers.ts';
+import { codeOrdered, type OrderedPlan, planOrdered } from './ordered.ts';
 
 /** Low 26 bits of a large number: what lies above fits 27 bits and a sign for 53 bits. */
 const LIMB = 2 ** 26;
@@ -12,6 +13,7 @@ const LIMB = 2 ** 26;
 const FORM_WHOLE = 0;
 const FORM_RATIO = 1;
 const FORM_BYTES = 2;
+const FORM_ORDERED = 3;
 /** Counts up to here are looked for behind a mean: a 1 ms message in a window of 1 s. */
 const MAX_DENOMINATOR = 1024;
 
@@ -159,8 +161,25 @@ function writeFloat(codec: ColumnCodec, extent: Extent, cells: Float64Array): vo
     return;
   }
   if (!single && writeRatio(codec, extent, cells)) return;
+  const column = codec.next(rows);
+  const near = planOrdered(ordered, column, rows, present, cells, single);
+  if (near && orderedCost(codec, extent, column) < bytesCost(rows, present, cells, single)) {
+    codeTree(codec.coder, FORM_ORDERED, 2, TREE.floatForm);
+    codeOrdered(codec, ordered, column, rows, count, present, cells, single);
+    return;
+  }
+  codec.drop(1);
   codeTree(codec.coder, FORM_BYTES, 2, TREE.floatForm);
   codeFloats(codec.coder, rows, present, cells, single);
+}
+
+/** Reused from column to column. */
+const ordered: OrderedPlan = { high: 0, low: 0, shift: 0 };
+
+/** About what the floats cost by their order, bits. */
+function orderedCost(codec: ColumnCodec, { rows, count, present, type }: Extent, column: IntegerColumn): number {
+  const head = type === 'float32' ? 40 : 72;
+  return head + ordered.shift * count + (count > 1 ? codec.estimate(column, rows, count, present) : 0);
 }
 
 /** Means are sums over small counts: writes q and p where every value is p / q with a small q. */
@@ -206,8 +225,12 @@ function readFloat(codec: ColumnCodec, extent: Extent, cells: Float64Array): voi
     codeFloats(codec.coder, rows, present, cells, single);
     return;
   }
-  if (form > FORM_BYTES || (form === FORM_RATIO && single)) malformed('a column of floats has an unknown form');
+  if (form === FORM_RATIO && single) malformed('a column of float32 has an unknown form');
   const above = codec.next(rows);
+  if (form === FORM_ORDERED) {
+    codeOrdered(codec, ordered, above, rows, count, present, cells, single);
+    return;
+  }
   const below = form === FORM_RATIO ? codec.next(rows) : null;
   if (below !== null) codec.code(below, rows, count, present);
   codec.code(above, rows, count, present);

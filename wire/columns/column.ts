@@ -95,6 +95,15 @@ export class ColumnCodec {
     this.earlier.push(column);
   }
 
+  /** About what a column that is not constant would cost, bits. */
+  estimate(column: IntegerColumn, rows: number, count: number, present: Uint8Array | null): number {
+    const { values } = column;
+    if (isConstant(values, rows, present)) return 0;
+    if (present !== null) hold(values, rows, present);
+    const bits = chooseInteger(this.plan, values, rows, present, count, this.earlier, this.mapTo);
+    return bits + 1.5 * Math.min(bits, count);
+  }
+
   private choose(values: Int32Array, rows: number, count: number, present: Uint8Array | null): number {
     this.ramp.step = 0;
     if (isConstant(values, rows, present)) return FORM.constant;

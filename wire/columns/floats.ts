@@ -37,6 +37,26 @@ export function codeFloats(
   }
 }
 
+/** About what the floats cost as bytes: eight bits for each from the first that changed, little where none did. */
+export function bytesCost(rows: number, present: Uint8Array | null, cells: Float64Array, single: boolean): number {
+  const width = single ? 4 : 8;
+  let cost = 0;
+  let before0 = 0;
+  let before1 = 0;
+  for (let i = 0; i < rows; i++) {
+    if (present !== null && present[i] === 0) continue;
+    load(cells[i]!, single);
+    const word0 = bits.getUint32(0);
+    const word1 = single ? 0 : bits.getUint32(4);
+    const equal =
+      word0 !== before0 ? Math.clz32(word0 ^ before0) >> 3 : single ? 4 : 4 + (Math.clz32(word1 ^ before1) >> 3);
+    cost += 1 + 8 * (width - equal);
+    before0 = word0;
+    before1 = word1;
+  }
+  return cost;
+}
+
 function load(value: number, single: boolean): void {
   if (Number.isNaN(value)) {
     // What a NaN's other bits are is left to the engine; the record always holds the same ones.

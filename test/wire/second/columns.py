@@ -389,6 +389,24 @@ def read_bytes(coder, present, width):
     return out
 
 
+def read_ordered(columns, present, width):
+    coder, sign = columns.coder, 1 << 8 * width - 1
+    least, s = coder.plain(8 * width), coder.number(14)
+    if s > 26:
+        raise Refused("floats lie too far apart")
+    out = []
+    for part, flag in zip(columns.read(present), present):
+        if not flag:
+            out.append(0.0)
+            continue
+        o = least + (part << s) + coder.plain(s)
+        if part < 0 or o >= 2 * sign:
+            raise Refused("a value lies outside its range")
+        raw = o - sign if o >= sign else 2 * sign - 1 - o
+        out.append(struct.unpack(">f" if width == 4 else ">d", raw.to_bytes(width, "big"))[0])
+    return out
+
+
 def read_cells(columns, kind, present):
     """Cells of one column of the schema: int for kinds 0 and 1, float for 2 and 3."""
     coder = columns.coder
@@ -408,6 +426,8 @@ def read_cells(columns, kind, present):
         return [p / q if flag else 0.0 for p, q, flag in zip(columns.read(present), below, present)]
     if form == 2:
         return read_bytes(coder, present, 4 if kind == 2 else 8)
+    if form == 3:
+        return read_ordered(columns, present, 4 if kind == 2 else 8)
     raise Refused("a column of floats has an unknown form")
 
 
