@@ -1,5 +1,7 @@
+import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { TollgateError } from '#contracts';
+import { loadMapping } from '#dbc';
 import { parseConfig } from '../../agent/config/load.ts';
 
 const whole = `version: 1
@@ -66,6 +68,20 @@ describe('the configuration', () => {
     expect(error.code).toBe('TG_CONFIG_VALUE');
     expect(error.place.pointer).toBe(pointer);
     expect(error.remedy).toMatch(remedy);
+  });
+
+  it('takes the sources of docs/can.md as they stand there', () => {
+    const page = readFileSync(new URL('../../docs/can.md', import.meta.url), 'utf8');
+    const [sources] = /(?<=```yaml\n)sources:[\s\S]*?(?=```)/.exec(page)!;
+    const [source] = parse(whole.replace(/^sources.*\n/m, sources)).sources;
+    expect(source).toMatchObject({ interface: 'can0', encoding: 'gb18030', j1939: 'declared' });
+    expect(source!.isotp).toEqual([
+      { id: 0x7e8, flow: 0x7e0, content: 'obd' },
+      { id: 0x18daf110, flow: 0x18da10f1, message: 0x710 },
+      { id: 0x6f1, address: 0x12, message: 0x711 },
+    ]);
+    const [mapping] = /(?<=```yaml\n# mapping.yaml)[\s\S]*?(?=```)/.exec(page)!;
+    expect(loadMapping(`#${mapping}`, { file: 'mapping.yaml' })).toHaveLength(4);
   });
 
   it('takes several logs, which have a common time, and one simulation, which has none', () => {
