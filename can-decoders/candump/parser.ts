@@ -46,7 +46,7 @@ const POWERS = Float64Array.from({ length: FRACTION_DIGITS + 1 }, (_, i) => 10 *
  * ids of eight digits for 29 bits and for error frames.
  *
  * Boottime 0 is the first frame of the log, and its time maps boottime to UTC. A frame that the log dates before its
- * first one gets time 0. Classic and FD frames go into batches of their own; the order of frames is that of the log.
+ * first one gets time 0; a line that steps more than a day ahead is refused, unless the next one agrees with it. Classic and FD frames go into batches of their own; the order of frames is that of the log.
  * Allocates nothing per line.
  *
  * ```ts
@@ -215,13 +215,16 @@ export class CandumpParser {
       p += 2;
     }
     if (chunk[p++] !== 0x0a) return at;
+    const timeNs = slots.bootNs(seconds, micros * 1000);
+    if (slots.isLeap(timeNs)) return at;
+    slots.takeTime(timeNs);
     this.#line++;
     const channel = this.#interfaces.lastChannel;
     if (channel < 0 || !this.#interfaces.wants(channel, id)) {
       this.skipped++;
       return p;
     }
-    slots.commitClassic(slots.bootNs(seconds, micros * 1000), id, length, channel);
+    slots.commitClassic(timeNs, id, length, channel);
     this.ready = slots.isFull;
     return p;
   }
@@ -433,6 +436,10 @@ export class CandumpParser {
   #frame(): void {
     const slots = this.#slots;
     const timeNs = slots.bootNs(this.#seconds, this.#fraction * POWERS[this.#digits]!);
+    if (!slots.takeTime(timeNs)) {
+      this.#refuse('a time steps at most a day ahead');
+      return;
+    }
     if (!this.#isWanted) {
       this.skipped++;
       return;

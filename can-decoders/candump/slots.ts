@@ -13,6 +13,9 @@ const NS_PER_S = 1e9;
 const WORD = 2 ** 32;
 /** candump writes microseconds. */
 const LOG_ERROR_NS = 1000;
+/** No bus is silent for longer while someone logs it; a damaged digit of a time stamp steps much farther. */
+const MOST_STEP_NS = 86_400 * NS_PER_S;
+const NOWHERE = Number.NEGATIVE_INFINITY;
 
 /** The batch that a log reader fills: one buffer for each slot size, and the mapping of the log's time. */
 export class SlotBuffer {
@@ -30,6 +33,9 @@ export class SlotBuffer {
   #firstNs = 0;
   #originSeconds = -1;
   #originNs = 0;
+  /** Time of the last frame, and of a leap that the next frame may confirm. */
+  #lastNs = 0;
+  #leapNs = NOWHERE;
 
   constructor(bootId: Uint8Array, batchFrames: number, spanNs: number) {
     this.#bootId = bootId;
@@ -68,6 +74,25 @@ export class SlotBuffer {
       this.#originNs = ns;
     }
     return Math.max(0, (seconds - this.#originSeconds) * NS_PER_S + ns - this.#originNs);
+  }
+
+  /** Whether a time steps more than a day ahead of the last frame. */
+  isLeap(timeNs: number): boolean {
+    return timeNs - this.#lastNs > MOST_STEP_NS;
+  }
+
+  /**
+   * Takes the time of a frame, or refuses it: one that leaps would put all that follows into its past. Where the next
+   * frame agrees with it the log has a gap, and goes on behind it.
+   */
+  takeTime(timeNs: number): boolean {
+    if (this.isLeap(timeNs) && Math.abs(timeNs - this.#leapNs) > MOST_STEP_NS) {
+      this.#leapNs = timeNs;
+      return false;
+    }
+    this.#lastNs = timeNs;
+    this.#leapNs = NOWHERE;
+    return true;
   }
 
   /** Header of the slot behind the last frame; its payload is there already, and now counts. */

@@ -223,7 +223,7 @@ describe('batches of a log', () => {
 
 describe('any log', () => {
   const frame = fc.record({
-    time: fc.tuple(fc.integer({ min: 1_600_000_000, max: 1_608_000_000 }), fc.nat(999_999)),
+    time: fc.tuple(fc.integer({ min: 1_600_000_000, max: 1_600_086_000 }), fc.nat(999_999)),
     name: fc.constantFrom('can0', 'vcan12', 'c'),
     id: fc.oneof(
       fc.nat(0x7ff),
@@ -287,4 +287,37 @@ describe('any log', () => {
       { numRuns: 1000, seed: 20261125 },
     );
   });
+});
+
+describe('a time stamp far ahead', () => {
+  const line = (seconds: number, frame = '123#01') => `(${seconds}.000000) can0 ${frame}\n`;
+
+  it('is refused by its line, and the log goes on where it was', () => {
+    const { problems, frames } = timesOf(line(1000) + line(9_999_999_999) + line(1001) + line(1002));
+    expect(problems).toEqual(['2: a time steps at most a day ahead']);
+    expect(frames).toEqual([0, 1e9, 2e9]);
+  });
+
+  it('is refused in the usual lines and in those that need a closer look alike', () => {
+    const { problems, frames } = timesOf(line(1000) + line(1000 + 86_401, '123##001') + line(1001));
+    expect(problems).toEqual(['2: a time steps at most a day ahead']);
+    expect(frames).toEqual([0, 1e9]);
+  });
+
+  it('is a gap where the next line agrees with it', () => {
+    const { problems, frames } = timesOf(line(1000) + line(200_000) + line(200_001) + line(200_002));
+    expect(problems).toEqual(['2: a time steps at most a day ahead']);
+    expect(frames).toEqual([0, 199_001e9, 199_002e9]);
+  });
+
+  it('may be a day away, and as far back as it likes', () => {
+    const { problems, frames } = timesOf(line(1000) + line(1000 + 86_400) + line(5) + line(6));
+    expect(problems).toEqual([]);
+    expect(frames).toEqual([0, 86_400e9, 0, 0]);
+  });
+
+  function timesOf(text: string) {
+    const { problems, batches } = read(text);
+    return { problems, frames: batches.flatMap((batch) => batch.frames.map(({ time }) => time)) };
+  }
 });
