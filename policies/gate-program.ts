@@ -69,9 +69,9 @@ export interface GateProgram {
   /** For each value slot: the atoms that read it. */
   readonly readers: Ranges;
   readonly timeAtoms: Int32Array;
-  /** For each atom the rules that ask it, for each rule the slots that it governs, for each slot those that yield to it. */
+  /** For each atom the rules that ask it and the slots that these govern, for each slot those that yield to it. */
   readonly atomRules: Ranges;
-  readonly ruleSlots: Ranges;
+  readonly atomSlots: Ranges;
   readonly dependents: Ranges;
   /** For each value slot the numbers at which an atom may change, ascending; none where a place reads it. */
   readonly edges: { readonly starts: Int32Array; readonly items: Float64Array };
@@ -146,11 +146,15 @@ export function gateProgram(plan: Plan): GateProgram {
   );
   const instead = slots.map(({ gate }) => gate.instead.map(({ stream, signal }) => streamSlots[stream]! + signal));
   const tables = atoms.tables();
+  const asked = code.map(atomsOfCode);
   const governs = slots.map((_, slot) => [...permissions[slot]!, ...prohibitions[slot]!]);
   return {
     ...tables,
-    atomRules: inverted(tables.atomCount, code.map(atomsOfCode)),
-    ruleSlots: inverted(code.length, governs),
+    atomRules: inverted(tables.atomCount, asked),
+    atomSlots: inverted(
+      tables.atomCount,
+      governs.map((own) => own.flatMap((rule) => asked[rule]!)),
+    ),
     dependents: inverted(slots.length, instead),
     code: ranges(code),
     ruleCount: code.length,

@@ -191,13 +191,13 @@ class TableGate implements Gate {
   #setAtom(atom: number, state: number): void {
     if (state === this.#atoms[atom]) return;
     this.#atoms[atom] = state;
-    const { atomRules, ruleSlots } = this.#program;
+    const { atomRules, atomSlots } = this.#program;
     for (let i = atomRules.starts[atom]!; i < atomRules.starts[atom + 1]!; i++) {
       const rule = atomRules.items[i]!;
       this.#rules[rule] = this.#run(rule);
-      // Even where the rule stays as it is, the constraint that a denial names may be another.
-      for (let j = ruleSlots.starts[rule]!; j < ruleSlots.starts[rule + 1]!; j++) this.#mark(ruleSlots.items[j]!);
     }
+    // Even where the rule stays as it is, the constraint that a denial names may be another.
+    for (let i = atomSlots.starts[atom]!; i < atomSlots.starts[atom + 1]!; i++) this.#mark(atomSlots.items[i]!);
   }
 
   #mark(slot: number): void {
