@@ -39,6 +39,8 @@ const WORKER_HEAP_MIB = 64;
 const WORKER_YOUNG_MIB = 4;
 /** A thread that was told to end and does not is ended, ms. */
 const LAST_WORD_MS = 2_000;
+/** Leaves under a checkpoint are kept so long, ms: 90 days. */
+export const KEEP_LEAVES_MS = 90 * 24 * 3_600_000;
 const OLDEST_NODE = 22;
 
 export interface StoreOptions {
@@ -47,6 +49,8 @@ export interface StoreOptions {
   readonly maxBytes: number;
   readonly groupCommitMs?: number;
   readonly groupCommitRecords?: number;
+  /** `KEEP_LEAVES_MS` without it. */
+  readonly keepLeavesMs?: number;
   /** `GATHER_MS` without it. */
   readonly gatherMs?: number;
   /** 8 bytes: this start of the agent. */
@@ -142,10 +146,10 @@ class ThreadStore implements DurableStore {
   }
 
   async open(): Promise<void> {
-    const { file, maxBytes, bootId, faultAt, maxPages, walPages } = this.#options;
+    const { file, maxBytes, bootId, faultAt, maxPages, walPages, keepLeavesMs = KEEP_LEAVES_MS } = this.#options;
     const hooks = { ...(maxPages !== undefined && { maxPages }), ...(walPages !== undefined && { walPages }) };
     try {
-      const settings = { file, maxBytes, bootId, faultAt, ...hooks };
+      const settings = { file, maxBytes, bootId, faultAt, keepLeavesMs, ...hooks };
       const gatherMs = this.#options.gatherMs ?? GATHER_MS;
       const opened = (await this.#call({ op: 'open', settings, gatherMs })) as Opened;
       for (const [key, value] of opened.budgets) this.#budgets.set(key, { value });
@@ -304,6 +308,10 @@ class ThreadStore implements DurableStore {
       this.#known.delete(agreement);
       this.#withdrawing.delete(agreement);
     }
+  }
+
+  async prune(): Promise<number> {
+    return (await this.#call({ op: 'prune' })) as number;
   }
 
   async meter(): Promise<readonly MeterRow[]> {

@@ -279,6 +279,8 @@ export interface DurableStore extends Store {
    * @throws {TollgateError} TG_STORE_FULL: the rows are gone from this process, and from the disk when the store is asked again
    */
   withdraw(agreement: string, leaf?: Uint8Array): Promise<number>;
+  /** Lets go of old leaves and ended streams now; else it happens every ten minutes. Returns the number of leaves that went. */
+  prune(): Promise<number>;
   meter(): Promise<readonly MeterRow[]>;
   recordsAbout(query: RecordQuery): Promise<readonly RecordInfo[]>;
   /** DID of the recipient of a stream; null where the unit never had that stream. */

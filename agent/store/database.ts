@@ -9,9 +9,9 @@ export type Connection = Database.Database;
 /** `PRAGMA synchronous` as it reads when FULL. */
 const FULL = 2;
 /** Pages of WAL after which SQLite copies them into the database. */
-const AUTOCHECKPOINT_PAGES = 2_000;
+const AUTOCHECKPOINT_PAGES = 8_000;
 /** A WAL that grew (long backlog) is cut back to this, bytes. */
-const WAL_LIMIT_BYTES = 4 * 1024 * 1024;
+const WAL_LIMIT_BYTES = 8 * 1024 * 1024;
 /** Page cache, KiB. */
 const CACHE_KIB = 4_096;
 

@@ -4,7 +4,7 @@ import type { Connection } from './database.ts';
 /** Groups that wait for a fold at most … */
 const SLOTS = 16;
 /** … and bytes of each; a larger one is folded at once. */
-const SLOT_BYTES = 16 * 1024;
+const SLOT_BYTES = 8 * 1024;
 const LENGTH_BYTES = 4;
 const NUMBER_BYTES = 8;
 const HEADER_BYTES = LENGTH_BYTES + NUMBER_BYTES;

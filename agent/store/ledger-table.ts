@@ -72,6 +72,13 @@ export class LedgerTable {
       node: pluck('SELECT hash FROM node WHERE pos = ?'),
       newest: db.prepare('SELECT size, note FROM checkpoint ORDER BY size DESC LIMIT 1').raw(),
       pruned: pluck('SELECT pruned FROM state'),
+      dropBlocks: db.prepare('DELETE FROM leaf_block WHERE first + count <= ?'),
+      tiles: pluck('SELECT idx FROM tile WHERE idx < ?'),
+      dropTile: db.prepare('DELETE FROM tile WHERE idx = ?'),
+      nodes: db.prepare('SELECT pos, level, idx FROM node WHERE pos < ?').raw(),
+      dropNode: db.prepare('DELETE FROM node WHERE pos = ?'),
+      dropCheckpoints: db.prepare('DELETE FROM checkpoint WHERE size < ?'),
+      setPruned: db.prepare('UPDATE state SET pruned = ?'),
     };
   }
 
@@ -170,7 +177,7 @@ export class LedgerTable {
 
   leaf(index: number): Uint8Array {
     const leaf = index >= this.#tailFirst ? this.#tail[index - this.#tailFirst] : this.#stored(index);
-    if (leaf !== undefined) return leaf;
+    if (leaf !== undefined && index >= this.pruned) return leaf;
     throw wrong(`leaf ${index} is not there`, this.#file);
   }
 
@@ -232,6 +239,32 @@ export class LedgerTable {
 
   path(index: number, size: number): Uint8Array[] {
     return inclusionProof(index, size, this.node, sha256Tree);
+  }
+
+  /**
+   * Within a transaction, after a fold: the leaves below go, and of the tree below only what later proofs need stays: the
+   * root of each complete subtree that no proof has to look into. Proofs of other leaves, and consistency from any of
+   * `sizes` and from any size that is not below, keep working.
+   *
+   * @param below a multiple of 256, at most the size of the newest checkpoint
+   * @param sizes trees that somebody was shown, and may be led on from
+   */
+  prune(below: number, sizes: readonly number[]): void {
+    const splits = [...sizes, below];
+    const lookedInto = (first: number, end: number) => splits.some((size) => size > first && size < end);
+    this.#statements.dropBlocks.run(below);
+    for (const index of this.#statements.tiles.all(below / TILE_LEAVES) as number[]) {
+      if (!lookedInto(index * TILE_LEAVES, (index + 1) * TILE_LEAVES)) this.#statements.dropTile.run(index);
+    }
+    for (const [pos, level, index] of this.#statements.nodes.all(nodePosition(0, below)) as number[][]) {
+      const width = 2 ** (level! + 1);
+      const first = Math.floor((index! * 2 ** level!) / width) * width;
+      if (first + width <= below && !lookedInto(first, first + width)) this.#statements.dropNode.run(pos);
+    }
+    this.#statements.dropCheckpoints.run(below);
+    this.#statements.setPruned.run(below);
+    this.pruned = below;
+    this.#block = this.#tile = null;
   }
 
   /**

@@ -221,6 +221,7 @@ export class Outbox {
       open.dirty = false;
       this.#loaded.add(open);
     }
+    if (open !== null && open.live === 0) this.#segments.pop();
     this.#open = null;
     this.changes = 0;
   }

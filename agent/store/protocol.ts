@@ -17,6 +17,7 @@ export type Request =
   | { readonly op: 'requeue'; readonly olderThanMs: number }
   | { readonly op: 'resend'; readonly pseudonym: string | undefined }
   | { readonly op: 'withdraw'; readonly agreement: string; readonly leaf: Uint8Array | null }
+  | { readonly op: 'prune' }
   | { readonly op: 'stats' }
   | { readonly op: 'meter' }
   | { readonly op: 'records'; readonly query: RecordQuery }

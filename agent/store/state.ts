@@ -1,10 +1,11 @@
+import { TollgateError } from '#contracts';
 import { type LeafView, readLeaf } from '#ledger';
 import { ByteReader, ByteWriter } from './bytes.ts';
 import type { Ack } from './contract.ts';
 import type { Connection } from './database.ts';
 import type { BudgetSum, MeterSum } from './group.ts';
 import { HotTable } from './hot.ts';
-import { packLeaves, unpackLeaves } from './leaf-blocks.ts';
+import { type Outside, packLeaves, unpackLeaves } from './leaf-blocks.ts';
 import { LedgerTable } from './ledger-table.ts';
 import { MeterTable, Names } from './meter-table.ts';
 import { Outbox } from './outbox.ts';
@@ -34,6 +35,19 @@ export class State {
   readonly #out = new ByteWriter();
   readonly #counts = new ByteWriter();
   #firstLeaf = 0;
+  /** Newest leaves of streams before the open group, which its leaves are packed against. */
+  readonly #before = new Map<number, Uint8Array>();
+  readonly #outside: Outside = {
+    of: (key) => {
+      const id = this.streams.byKey(key)?.id;
+      const leaf = id === undefined ? undefined : this.#before.get(id);
+      return leaf === undefined ? null : { id: id!, leaf };
+    },
+    byId: (id) => {
+      const { lastBytes, lastLeaf } = this.streams.byId(id);
+      return lastBytes ?? this.ledger.leaf(lastLeaf);
+    },
+  };
   #firstRow = 0;
 
   constructor(db: Connection, file: string) {
@@ -46,7 +60,12 @@ export class State {
     this.hot = new HotTable(db);
     const pluck = (sql: string) => db.prepare(sql).pluck();
     this.#statements = {
-      totals: db.prepare('SELECT sum(acked), sum(evicted) FROM progress').raw(),
+      totals: db
+        .prepare(
+          `SELECT s.acked + ifnull((SELECT sum(acked) FROM progress), 0), s.evicted + ifnull((SELECT sum(evicted) FROM progress), 0)
+           FROM state s`,
+        )
+        .raw(),
       budget: db.prepare(
         'INSERT INTO budget VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = value + excluded.value',
       ),
@@ -58,8 +77,21 @@ export class State {
     };
   }
 
-  /** Reads everything anew. */
+  /**
+   * Reads everything anew.
+   *
+   * @throws {TollgateError} TG_STORE_CORRUPT, TG_STORE_LEDGER
+   */
   load(): void {
+    try {
+      this.#load();
+    } catch (cause) {
+      if (!(cause instanceof RangeError)) throw cause;
+      throw new TollgateError('TG_STORE_CORRUPT', cause.message, { place: { file: this.#file }, cause });
+    }
+  }
+
+  #load(): void {
     this.names.load();
     this.meter.load();
     this.ledger.load();
@@ -68,9 +100,10 @@ export class State {
     this.#acks.clear();
     this.#told.clear();
     this.#budgets.clear();
-    const [acked, evicted] = this.#statements.totals.get() as [number | null, number | null];
-    this.acked = acked ?? 0;
-    this.evicted = evicted ?? 0;
+    this.#before.clear();
+    const [acked, evicted] = this.#statements.totals.get() as [number, number];
+    this.acked = acked;
+    this.evicted = evicted;
     for (const { body } of this.hot.load(this.#file)) this.#replay(new ByteReader(body));
     this.outbox.resume();
   }
@@ -80,6 +113,7 @@ export class State {
     this.#firstLeaf = this.ledger.size;
     this.#firstRow = this.outbox.nextId;
     this.#counts.reset();
+    this.#before.clear();
   }
 
   /** Within a transaction: the sums of the group. */
@@ -112,7 +146,7 @@ export class State {
    */
   keepHot(): boolean {
     const leaves = this.ledger.since(this.#firstLeaf);
-    const packed = packLeaves(leaves);
+    const packed = packLeaves(leaves, this.#outside);
     const out = this.#out.reset();
     out.varint(this.#firstLeaf).varint(this.#firstRow).varint(leaves.length).blob(packed);
     for (const payload of this.outbox.payloadsSince(this.#firstRow)) out.blob(payload);
@@ -121,10 +155,11 @@ export class State {
   }
 
   #replay(from: ByteReader): void {
+    this.#before.clear();
     const firstLeaf = from.varint();
     this.outbox.nextId = from.varint();
     const count = from.varint();
-    const leaves = unpackLeaves(from.blob(), count);
+    const leaves = unpackLeaves(from.blob(), count, this.#outside);
     if (firstLeaf !== this.ledger.size) throw new RangeError(`leaf ${firstLeaf} follows ${this.ledger.size} leaves`);
     for (const leaf of leaves) {
       const view = readLeaf(leaf);
@@ -141,6 +176,10 @@ export class State {
   /** A record of a stream became leaf `index`. */
   recorded(stream: StreamState, { record }: LeafView, index: number): void {
     if (stream.nextSeq === 0) stream.firstLeaf = index;
+    else if (!this.#before.has(stream.id)) {
+      this.#before.set(stream.id, stream.lastBytes ?? this.ledger.leaf(stream.lastLeaf));
+    }
+    stream.lastBytes = this.ledger.leaf(index);
     stream.lastLeaf = index;
     stream.nextSeq = record!.seq + 1;
     this.streams.touch(stream);

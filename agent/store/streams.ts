@@ -17,6 +17,8 @@ export interface StreamState {
   nextSeq: number;
   firstLeaf: number;
   lastLeaf: number;
+  /** The leaf itself; null where it is to be read. */
+  lastBytes: Uint8Array | null;
   publishedSeq: number;
   provenSeq: number;
   acked: number;
@@ -56,6 +58,9 @@ export class Streams {
   readonly #insertSession;
   readonly #end;
   readonly #withdraw;
+  readonly #old;
+  readonly #keepTotals;
+  readonly #forget;
   readonly #update;
 
   constructor(db: Connection) {
@@ -73,6 +78,17 @@ export class Streams {
     this.#insertSession = db.prepare('INSERT INTO session VALUES (?, ?)');
     this.#end = db.prepare('UPDATE stream SET ended = 1 WHERE id = ?');
     this.#withdraw = db.prepare('UPDATE stream SET ended = 1, key_check = NULL WHERE agreement = ?');
+    this.#old = db
+      .prepare(
+        `SELECT s.id, p.acked, p.evicted FROM stream s JOIN progress p ON p.stream = s.id WHERE s.ended = 1 AND p.last_leaf < ?
+         AND p.published_seq >= p.next_seq - 1 ORDER BY s.id LIMIT 1000`,
+      )
+      .raw();
+    this.#keepTotals = db.prepare('UPDATE state SET acked = acked + ?, evicted = evicted + ?');
+    const tables = ['session', 'stream_field', 'ack', 'evicted', 'progress'];
+    this.#forget = [...tables.map((table) => `${table} WHERE stream`), 'stream WHERE id'].map((where) =>
+      db.prepare(`DELETE FROM ${where} = ?`),
+    );
     this.#update = db.prepare(
       `UPDATE progress SET next_seq = ?, first_leaf = ?, last_leaf = ?, published_seq = ?, proven_seq = ?,
        acked = ?, evicted = ? WHERE stream = ?`,
@@ -93,6 +109,11 @@ export class Streams {
 
   all(): IterableIterator<StreamState> {
     return this.#byId.values();
+  }
+
+  /** A stream that has something to do, by its 8 bytes as latin1. */
+  byKey(key: string): StreamState | undefined {
+    return this.#byKey.get(key);
   }
 
   /** A stream that has something to do. */
@@ -170,6 +191,15 @@ export class Streams {
     }
   }
 
+  /** Within a transaction, after a fold: forgets ended streams whose leaves are all below and that wait for nothing. */
+  prune(below: number): void {
+    for (const [id, acked, evicted] of this.#old.all(below) as [number, number, number][]) {
+      if (this.#byId.has(id)) continue;
+      this.#keepTotals.run(acked, evicted);
+      for (const statement of this.#forget) statement.run(id);
+    }
+  }
+
   touch(state: StreamState): void {
     this.#touched.add(state);
   }
@@ -207,5 +237,5 @@ function stateOf(row: Row): StreamState {
   const [nextSeq, firstLeaf, lastLeaf, publishedSeq, provenSeq, acked, evicted] = progress;
   const fixed = { id, stream, pseudonym, agreement, recipient, campaign, priority, topic, keyCheck: check };
   const moving = { nextSeq, firstLeaf, lastLeaf, publishedSeq, provenSeq, acked, evicted, ended: ended === 1 };
-  return { ...fixed, ...moving, outstanding: 0, lowId: 0, lastId: 0, sessionId: 0, dropped: false };
+  return { ...fixed, ...moving, lastBytes: null, outstanding: 0, lowId: 0, lastId: 0, sessionId: 0, dropped: false };
 }

@@ -9,12 +9,14 @@ export const SCHEMA_VERSION = 3;
  * Bytes of a page. A commit writes whole pages to the WAL; what a group changes of its row in `hot` is about five of
  * them at the reference load. Larger ones write more a commit, smaller ones make long rows slow (bench `store`).
  */
-export const PAGE_BYTES = 1024;
+export const PAGE_BYTES = 512;
 
 export const TABLES = `
--- folded: number of the last group whose content is in the tables. next_row: of the outbox. pruned: leaves below are gone.
-CREATE TABLE state (id INTEGER PRIMARY KEY CHECK (id = 0), folded INTEGER NOT NULL, next_row INTEGER NOT NULL, pruned INTEGER NOT NULL);
-INSERT INTO state VALUES (0, 0, 1, 0);
+-- folded: number of the last group whose content is in the tables. next_row: of the outbox. pruned: leaves below are gone. acked, evicted: of
+-- streams whose rows are gone with them.
+CREATE TABLE state (id INTEGER PRIMARY KEY CHECK (id = 0), folded INTEGER NOT NULL, next_row INTEGER NOT NULL, pruned INTEGER NOT NULL,
+  acked INTEGER NOT NULL, evicted INTEGER NOT NULL);
+INSERT INTO state VALUES (0, 0, 1, 0, 0, 0);
 -- Rows of one size, overwritten in turn: no page is allocated or freed by a commit.
 CREATE TABLE hot (slot INTEGER PRIMARY KEY, body BLOB NOT NULL);
 

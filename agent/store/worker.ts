@@ -62,6 +62,8 @@ function serve(request: Request): unknown {
       return writer.resend(request.pseudonym);
     case 'withdraw':
       return { dropped: writer.withdraw(request.agreement, request.leaf), head: writer.head() };
+    case 'prune':
+      return writer.prune();
     case 'stats':
       return writer.stats();
     case 'meter':

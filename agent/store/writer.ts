@@ -17,6 +17,7 @@ import type {
 } from './contract.ts';
 import { type Connection, connectWriter, lock, translate, type WriterOptions } from './database.ts';
 import { type Group, readGroup, type StreamInfo } from './group.ts';
+import { TILE_LEAVES } from './ledger-table.ts';
 import type { Removed } from './outbox.ts';
 import type { Opened, Taken } from './protocol.ts';
 import { meterRows, recipientOf, recordsAbout } from './queries.ts';
@@ -34,6 +35,8 @@ export interface FaultAt {
 export interface WriterSettings extends WriterOptions {
   readonly maxBytes: number;
   readonly bootId: Uint8Array;
+  /** Leaves older than this under a checkpoint may go, ms. */
+  readonly keepLeavesMs: number;
   /** Test hook: the process kills itself when it reaches a state. */
   readonly faultAt?: FaultAt | undefined;
 }
@@ -43,6 +46,10 @@ const ROW_KINDS: readonly RowKind[] = ['session', 'record', 'proof'];
 const MOST_IN_LEAF = 1_000;
 /** Rows that changed in memory only; at so many they are written. */
 const MOST_CHANGES = 2_000;
+/** Checkpoints between two looks at what may be pruned: about ten minutes. */
+const PRUNE_CHECKPOINTS = 60;
+/** Tiles of leaves that one look prunes: no commit waits long for it. */
+const PRUNE_TILES = 64;
 
 type Version = [issuer: string, document: string, version: number, hash: Uint8Array];
 
@@ -74,6 +81,7 @@ export class Writer {
   /** Of the newest leaf: a gap leaf tells when records left the spool by what came in then. */
   #time: { boottimeMs: number; utcMs: number | null } = { boottimeMs: 0, utcMs: null };
   #commits = 0;
+  #checkpoints = 0;
   #answers: Answers[] = [];
   /** The open transaction changes more than `hot` can say. */
   #mustFold = false;
@@ -169,6 +177,47 @@ export class Writer {
       this.#fold();
     });
     this.#fault('checkpoint-stored');
+    if (++this.#checkpoints % PRUNE_CHECKPOINTS === 0) this.prune();
+  }
+
+  /**
+   * Forgets what nobody needs any more: leaves under the newest checkpoint that are older than the retention, with the
+   * streams that ended in them. Leaves of records that wait, and of those whose proof is still to come, stay.
+   *
+   * @returns leaves that went
+   */
+  prune(): number {
+    this.fold();
+    const { ledger, streams, outbox } = this.#state;
+    const before = ledger.pruned;
+    const needed = [...streams.all()].filter(({ publishedSeq, nextSeq }) => publishedSeq < nextSeq - 1);
+    const most = Math.min(ledger.checkpointSize, outbox.oldestLeaf(), ...needed.map(({ firstLeaf }) => firstLeaf));
+    const below = this.#oldBelow(most);
+    if (below <= before) return 0;
+    this.#transaction(() => {
+      const sizes = this.#statements.published.all() as number[];
+      ledger.prune(below, sizes);
+      streams.prune(below);
+    });
+    return below - before;
+  }
+
+  /** End of the last tile whose leaves are all older than the retention, at most `most`. */
+  #oldBelow(most: number): number {
+    const { ledger } = this.#state;
+    const newest = this.#time.utcMs;
+    let below = ledger.pruned;
+    if (newest === null) return below;
+    for (let tile = 0; tile < PRUNE_TILES; tile++) {
+      const end = (Math.floor(below / TILE_LEAVES) + 1) * TILE_LEAVES;
+      if (end > most) break;
+      // A leaf without UTC is as old as the next one that has it.
+      let last = end - 1;
+      while (last < most && readLeaf(ledger.leaf(last)).utcMs === null) last++;
+      if (last >= most || readLeaf(ledger.leaf(last)).utcMs! > newest - this.#settings.keepLeavesMs) break;
+      below = end;
+    }
+    return below;
   }
 
   head(): { size: number; root: Uint8Array } {
@@ -589,6 +638,7 @@ function prepare(db: Connection) {
     evict: db.prepare('INSERT INTO evicted (stream, seq, body_hash) VALUES (?, ?, ?)'),
     isEvicted: pluck('SELECT 1 FROM evicted WHERE stream = ? AND seq = ?'),
     bound: pluck('SELECT seq FROM evicted WHERE stream = ? AND told = 0 ORDER BY seq LIMIT 1 OFFSET ?'),
+    published: pluck('SELECT size FROM published'),
     publishedTo: pluck('SELECT size FROM published WHERE recipient = ?'),
     publish: db.prepare(
       'INSERT INTO published VALUES (?, ?) ON CONFLICT (recipient) DO UPDATE SET size = max(size, excluded.size)',

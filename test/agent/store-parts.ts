@@ -58,6 +58,8 @@ export function meterOf(more: Partial<MeterDelta> = {}): MeterDelta {
 export class TestStream {
   readonly entry: StreamEntry;
   seq = 0;
+  /** Boottime of the first record, ms. */
+  startMs = 0;
   #chain: Uint8Array;
 
   constructor(name: string, more: Partial<StreamEntry> = {}) {
@@ -84,7 +86,7 @@ export class TestStream {
     const payload = Buffer.alloc(bytes, `${campaign}/${seq} `);
     const bodyHash = sha256(payload);
     this.#chain = chainNext(this.#chain, bodyHash, sha256);
-    const boottimeMs = 1_000 * seq;
+    const boottimeMs = this.startMs + 1_000 * seq;
     const extra = [stream, seq, new Uint8Array(8), this.#chain];
     const leaf = encodeCbor([1, 1, BOOT_ID, boottimeMs, 1_728_000_000_000 + boottimeMs, bodyHash, extra]);
     return { stream, seq, payload, leaf, bodyHash, meter: meterOf({ agreement, recipient, purpose, ...meter }) };
