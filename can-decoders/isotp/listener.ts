@@ -290,8 +290,8 @@ export class IsoTpListener {
       return;
     }
     this.counters.complete++;
-    this.#close(index);
     this.#onMessage(session.id, this.#clock[0]!, session.buffer, 0, session.size);
+    this.#close(index);
   }
 
   /** ISO 15765-2:2016 §9.6.5: block size and separation time are the sender's business, only the status counts here. */
@@ -341,7 +341,9 @@ export class IsoTpListener {
   }
 
   #close(index: number): void {
-    this.#sessions[index]!.isOpen = false;
+    const session = this.#sessions[index]!;
+    session.isOpen = false;
+    session.buffer.fill(0, 0, session.filled);
     this.#deadlines[index] = Number.POSITIVE_INFINITY;
   }
 

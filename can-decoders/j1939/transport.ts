@@ -380,5 +380,6 @@ export class J1939Transport {
     this.#deadlines[this.#byPair[pair]! - 1] = Number.POSITIVE_INFINITY;
     this.#byPair[pair] = 0;
     session.isOpen = false;
+    session.buffer.fill(0, 0, session.size);
   }
 }

@@ -26,7 +26,10 @@ export interface BusDecoderInput extends DecoderInput, TransportOptions {
 export interface BusDecoder extends Decoder {
   /** Id words that sources must let through; null: any, because a parameter group has many ids. */
   readonly ids: readonly number[] | null;
-  /** The slots that the last `decode` read; null where a bus carries nothing but frames: there they are the batch's. */
+  /**
+   * With `all`, the slots that the last `decode` read; else they are zero by then. Null where a bus carries nothing but
+   * frames: there they are the batch's.
+   */
   readonly stage: TransportStage | null;
   /** Values made absent because they were a status of J1939, or had no place in the mapping's `values`. */
   readonly withheld: number;
@@ -75,7 +78,7 @@ export function createBusDecoder(input: BusDecoderInput): BusDecoder {
       : null;
   const links = isotp.flatMap(({ id, flow }) => (flow === undefined ? [id] : [id, flow]));
   const ids = isJ1939 ? null : [...new Set([...words, ...links.map(wordOfId)])];
-  return new Composed(decoder, ids, stage, long, rules);
+  return new Composed(decoder, ids, stage, long, rules, all);
 }
 
 class Composed implements BusDecoder {
@@ -84,6 +87,8 @@ class Composed implements BusDecoder {
   readonly #decoder: Decoder;
   readonly #long: LongRows | null;
   readonly #rules: RowRules;
+  /** The slots are read after `decode`. */
+  readonly #showsAll: boolean;
 
   constructor(
     decoder: Decoder,
@@ -91,12 +96,14 @@ class Composed implements BusDecoder {
     stage: TransportStage | null,
     long: LongRows | null,
     rules: RowRules,
+    showsAll: boolean,
   ) {
     this.#decoder = decoder;
     this.ids = ids;
     this.stage = stage;
     this.#long = long;
     this.#rules = rules;
+    this.#showsAll = showsAll;
   }
 
   get layout(): RowLayout {
@@ -120,10 +127,16 @@ class Composed implements BusDecoder {
       return rows;
     }
     const rows = this.#decoder.decode(stage.expand(batch));
-    // A carrier is neither a remote nor an error frame; it only must not be taken for a message.
-    for (let slot = 0; slot < stage.count; slot++) if (stage.kind(slot) === SlotKind.Carrier) rows.ignored--;
     if (stage.longs > 0) this.#long?.rewrite(rows, stage);
     this.#rules.apply(rows);
+    rows.unknown += stage.unknown;
+    rows.ignored += stage.ignored;
+    if (this.#showsAll) {
+      // A carrier is neither a remote nor an error frame; it only must not be taken for a message.
+      for (let slot = 0; slot < stage.count; slot++) if (stage.kind(slot) === SlotKind.Carrier) rows.ignored--;
+    } else {
+      stage.clear();
+    }
     return rows;
   }
 

@@ -14,7 +14,7 @@ import {
 import { isPdu2 } from '../j1939/id.ts';
 import type { PgnMatcher } from '../j1939/match.ts';
 import { Bus, type MessageSink, type TransportCounters } from './bus.ts';
-import type { IsoTpEntry } from './options.ts';
+import { type IsoTpEntry, wordOfId } from './options.ts';
 
 /** What a slot of an expanded batch holds. */
 export const SlotKind = {
@@ -63,10 +63,15 @@ export class TransportStage {
   batch: FrameBatch | null = null;
   /** Messages longer than a slot in the last batch. */
   longs = 0;
+  /** Frames of the last batch that have no slot, because nobody decodes them: of unknown ids, remote and error frames, parts of messages. */
+  unknown = 0;
+  ignored = 0;
+  carriers = 0;
   readonly #options: StageOptions;
   readonly #buses: (Bus | null)[] = [];
   readonly #sink: MessageSink;
-  readonly #wants: (word: number) => boolean;
+  /** Id words of both directions of the links. */
+  readonly #links: ReadonlySet<number>;
   #words = new Uint32Array(FIRST_SLOTS * SLOT_WORDS);
   #bytes = new Uint8Array(this.#words.buffer);
   #busWords = new Uint32Array(FIRST_SLOTS);
@@ -82,17 +87,19 @@ export class TransportStage {
   /** @throws {TollgateError} TG_TRANSPORT_LINK where links contradict */
   constructor(options: StageOptions) {
     this.#options = options;
-    const { wanted, matcher } = options;
-    this.#wants = (word) => wanted === null || wanted.has(word);
+    const { wanted, matcher, isotp } = options;
+    this.#links = new Set(isotp.flatMap(({ id, flow }) => (flow === undefined ? [id] : [id, flow])).map(wordOfId));
+    const wants = (word: number) => wanted === null || (word !== 0 && wanted.has(word));
     this.#sink = {
-      wantsGroup: (pgn, source) => wanted === null || wanted.has(wordOfGroup(matcher, pgn, source)),
+      wantsGroup: (pgn, source) => wants(wordOfGroup(matcher, pgn, source)),
       j1939: (pgn, source, destination, timeNs, bytes, length) => {
         const word = wordOfGroup(matcher, pgn, source);
         const bus = busWord(pgn, source, destination);
         this.#put(SlotKind.J1939Message, word === 0 ? bus : word, bus, timeNs, bytes, 0, length);
       },
       isotp: (word, bus, timeNs, bytes, start, length) => {
-        if (this.#wants(word)) this.#put(SlotKind.IsoTpMessage, word, bus, timeNs, bytes, start, length);
+        if (wanted === null || wanted.has(word))
+          this.#put(SlotKind.IsoTpMessage, word, bus, timeNs, bytes, start, length);
       },
     };
     this.#bus(options.channel);
@@ -108,9 +115,12 @@ export class TransportStage {
     this.#bootId = bootId;
     this.count = 0;
     this.longs = 0;
+    this.unknown = 0;
+    this.ignored = 0;
+    this.carriers = 0;
     this.#stashed = 0;
     for (let slot = 0; slot < count * slotBytes; slot += slotBytes) {
-      this.#frame(words, slot / 4, slotBytes, view, bytes, slot);
+      this.#frame(words, slotBytes, view, bytes, slot);
     }
     this.batch = {
       ...batch,
@@ -152,40 +162,68 @@ export class TransportStage {
     return this.#bytes.subarray(at, at + length);
   }
 
+  /** Everything that the stage keeps between two batches, but for the sessions; for tests that look for what must not be there. */
+  get memory(): readonly Uint8Array[] {
+    return [this.#bytes, this.#stash];
+  }
+
+  /** Zeroes the slots: to be called when nobody reads them any more. */
+  clear(): void {
+    this.#words.fill(0, 0, this.count * SLOT_WORDS);
+    this.#stash.fill(0, 0, this.#stashed);
+  }
+
   /** What the transports of all buses have seen. */
   counters(): TransportCounters {
     return Bus.sum(this.#buses.filter((bus) => bus !== null && bus !== undefined));
   }
 
-  #frame(
-    words: Uint32Array,
-    from: number,
-    slotBytes: SlotBytes,
-    view: DataView,
-    bytes: Uint8Array,
-    slot: number,
-  ): void {
+  #frame(words: Uint32Array, slotBytes: SlotBytes, view: DataView, bytes: Uint8Array, slot: number): void {
+    const word = words[(slot + OFFSET_ID) / 4]! | 0;
+    this.#channel = bytes[slot + OFFSET_CHANNEL]!;
+    const { matcher, wanted } = this.#options;
+    const known = matcher === null ? 0 : matcher.match(word);
+    const as = known === 0 ? word : known;
+    const bus = this.#bus(this.#channel);
+    if (wanted === null) {
+      const at = this.#copy(words, slotBytes, slot, word, as);
+      if (!bus.slot(view, bytes, slot, slotBytes)) return;
+      this.#kinds[at] = SlotKind.Carrier;
+      this.#words[at * SLOT_WORDS + OFFSET_ID / 4] = word | CARRIER_FLAGS;
+      return;
+    }
+    // Nothing is kept of a frame that nobody decodes, nor of a carrier: its bytes are in a session, if anywhere.
+    const isWanted = wanted.has(as >>> 0);
+    if (isWanted && !this.#links.has(word >>> 0)) {
+      this.#copy(words, slotBytes, slot, word, as);
+      bus.slot(view, bytes, slot, slotBytes);
+    } else if (bus.slot(view, bytes, slot, slotBytes)) {
+      this.carriers++;
+    } else if (isWanted) {
+      this.#copy(words, slotBytes, slot, word, as);
+    } else if ((word & CARRIER_FLAGS) !== 0) {
+      this.ignored++;
+    } else {
+      this.unknown++;
+    }
+  }
+
+  /** The frame as the next slot; returns its number. */
+  #copy(words: Uint32Array, slotBytes: SlotBytes, slot: number, word: number, as: number): number {
     const at = this.#room();
     const to = at * SLOT_WORDS;
+    const from = slot / 4;
     const own = this.#words;
     const wide = slotBytes / 4;
     for (let i = 0; i < wide; i++) own[to + i] = words[from + i]!;
     for (let i = wide; i < SLOT_WORDS; i++) own[to + i] = 0;
-    const word = words[from + OFFSET_ID / 4]! | 0;
+    own[to + OFFSET_ID / 4] = as;
     this.#busWords[at] = word;
     this.#kinds[at] = SlotKind.Frame;
-    this.#lengths[at] = Math.min(bytes[slot + OFFSET_LENGTH]!, slotBytes - HEADER_BYTES);
+    this.#lengths[at] = Math.min(this.#bytes[at * FD_SLOT_BYTES + OFFSET_LENGTH]!, slotBytes - HEADER_BYTES);
     this.#starts[at] = -1;
     this.count++;
-    this.#channel = bytes[slot + OFFSET_CHANNEL]!;
-    const { matcher } = this.#options;
-    const known = matcher === null ? 0 : matcher.match(word);
-    if (known !== 0) own[to + OFFSET_ID / 4] = known;
-    const bus = this.#bus(this.#channel);
-    if (!bus.slot(view, bytes, slot, slotBytes)) return;
-    this.#kinds[at] = SlotKind.Carrier;
-    // `own` may be the buffer before a message made it grow.
-    this.#words[to + OFFSET_ID / 4] = word | CARRIER_FLAGS;
+    return at;
   }
 
   #bus(channel: number): Bus {

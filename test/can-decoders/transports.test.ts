@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { CAN_EFF_FLAG, type FrameBatch, type SignalInfo } from '#contracts';
 import { type Database, loadDatabase } from '#dbc';
-import { type BusDecoderInput, createBusDecoder, createDecoder, RowReader, SlotKind, signalInfos } from '#decoders';
+import { type BusDecoderInput, createBusDecoder, createDecoder, RowReader, signalInfos } from '#decoders';
 import { batchOf, type TestFrame } from './databases.ts';
 
 const MS = 1e6;
@@ -129,8 +129,18 @@ describe('a bus of J1939', () => {
     const signals = signalInfos(database).filter(({ message }) => message === 'CCVS');
     const { decoder, read } = make(database, { signals });
     expect(read(batchOf(broadcast(DM1, 1, Array(14).fill(0x5a))))).toEqual([]);
-    const { stage } = decoder;
-    for (let slot = 0; slot < stage!.count; slot++) expect(stage!.kind(slot)).toBe(SlotKind.Frame);
+    expect(decoder.stage!.memory.every((bytes) => bytes.every((byte) => byte === 0))).toBe(true);
+  });
+
+  it('keeps no slot of a frame that nobody decodes, and none at all between two batches', () => {
+    const signals = signalInfos(database).filter(({ message }) => message === 'CCVS');
+    const { decoder } = make(database, { signals });
+    const marked = [0xa5, 0x5a, 0xa5, 0x5a, 0xa5, 0x5a, 0xa5, 0x5a];
+    const ids = [0x18fef100, 0x18feca00, 0x18feed00].map(extended);
+    const frames = [...ids, 0x100, 0x4000_0100].map((id, i) => ({ id, data: marked, time: i }));
+    expect(decoder.decode(batchOf(frames))).toMatchObject({ rows: 1, unknown: 3, ignored: 1 });
+    expect(decoder.stage!.count).toBe(1);
+    expect(decoder.stage!.memory.every((bytes) => bytes.every((byte) => byte === 0))).toBe(true);
   });
 
   it('asks its sources for every frame: a group has more ids than a filter holds', () => {
