@@ -16,8 +16,8 @@ export const POLICY_ERRORS = {
     remedy: `Name the profile of auto-odrl/1. ${NOT_LOADED}`,
   },
   TG_POLICY_TYPE: {
-    cause: 'A policy has a type that this version does not put in force.',
-    remedy: `Agreement and Set (law pack) are taken. ${NOT_LOADED}`,
+    cause: 'A policy, party or target has a type that auto-odrl/1 lacks.',
+    remedy: `Policies are an Agreement, a Set (law pack) or an Offer; parties and targets may be collections. ${NOT_LOADED}`,
   },
   TG_POLICY_CONFLICT: {
     cause: 'A policy asks for a conflict strategy other than "prohibit".',
@@ -40,7 +40,7 @@ export const POLICY_ERRORS = {
     remedy: NOT_LOADED,
   },
   TG_POLICY_UNSUPPORTED: {
-    cause: 'A policy uses a word of auto-odrl/1 that this version cannot enforce.',
+    cause: 'A policy uses a word that the unit cannot hold, or a foreign one has what auto-odrl/1 cannot say.',
     remedy: `Agree without it, or wait for a version that enforces it: it is refused rather than ignored. ${NOT_LOADED}`,
   },
   TG_POLICY_VALUE: {
