@@ -70,7 +70,8 @@ export class TransportStage {
   readonly #options: StageOptions;
   readonly #buses: (Bus | null)[] = [];
   readonly #sink: MessageSink;
-  /** Id words of both directions of the links. */
+  /** Id words that somebody decodes and those of both directions of the links, signed: as such a look-up makes no number object. */
+  readonly #wanted: ReadonlySet<number> | null;
   readonly #links: ReadonlySet<number>;
   #words = new Uint32Array(FIRST_SLOTS * SLOT_WORDS);
   #bytes = new Uint8Array(this.#words.buffer);
@@ -88,7 +89,9 @@ export class TransportStage {
   constructor(options: StageOptions) {
     this.#options = options;
     const { wanted, matcher, isotp } = options;
-    this.#links = new Set(isotp.flatMap(({ id, flow }) => (flow === undefined ? [id] : [id, flow])).map(wordOfId));
+    const links = isotp.flatMap(({ id, flow }) => (flow === undefined ? [id] : [id, flow]));
+    this.#links = new Set(links.map((id) => wordOfId(id) | 0));
+    this.#wanted = wanted === null ? null : new Set([...wanted].map((word) => word | 0));
     const wants = (word: number) => wanted === null || (word !== 0 && wanted.has(word));
     this.#sink = {
       wantsGroup: (pgn, source) => wants(wordOfGroup(matcher, pgn, source)),
@@ -181,7 +184,8 @@ export class TransportStage {
   #frame(words: Uint32Array, slotBytes: SlotBytes, view: DataView, bytes: Uint8Array, slot: number): void {
     const word = words[(slot + OFFSET_ID) / 4]! | 0;
     this.#channel = bytes[slot + OFFSET_CHANNEL]!;
-    const { matcher, wanted } = this.#options;
+    const { matcher } = this.#options;
+    const wanted = this.#wanted;
     const known = matcher === null ? 0 : matcher.match(word);
     const as = known === 0 ? word : known;
     const bus = this.#bus(this.#channel);
@@ -193,8 +197,8 @@ export class TransportStage {
       return;
     }
     // Nothing is kept of a frame that nobody decodes, nor of a carrier: its bytes are in a session, if anywhere.
-    const isWanted = wanted.has(as >>> 0);
-    if (isWanted && !this.#links.has(word >>> 0)) {
+    const isWanted = wanted.has(as);
+    if (isWanted && !this.#links.has(word)) {
       this.#copy(words, slotBytes, slot, word, as);
       bus.slot(view, bytes, slot, slotBytes);
     } else if (bus.slot(view, bytes, slot, slotBytes)) {
