@@ -33,6 +33,8 @@ export interface Channel {
   readonly findings: readonly Finding[];
   /** What the channel carries beside frames. */
   readonly transports?: TransportOptions;
+  /** Of a frame no byte is read but those of signals with a decode right. */
+  readonly strict?: boolean;
 }
 
 /** A database with its names, as a configuration gives it. */
@@ -41,6 +43,7 @@ export interface ChannelFiles extends TransportOptions {
   readonly dbc: string;
   readonly mapping?: string;
   readonly encoding?: Encoding;
+  readonly decoding?: 'fast' | 'strict';
 }
 
 /** The files that say what may leave. */
@@ -162,13 +165,13 @@ function refuseAmbiguous(campaigns: readonly Campaign[], ambiguous: ReadonlySet<
   }
 }
 
-async function loadChannel({ name, dbc, mapping, encoding, isotp, j1939 }: ChannelFiles): Promise<Channel> {
+async function loadChannel({ name, dbc, mapping, encoding, isotp, j1939, decoding }: ChannelFiles): Promise<Channel> {
   const options = { file: dbc, ...(encoding === undefined ? {} : { encoding }) };
   const { database, findings } = loadDatabase(await bytesOf(dbc), options);
   const entries =
     mapping === undefined ? [] : loadMapping((await bytesOf(mapping)).toString('utf8'), { file: mapping });
   const transports = { ...(isotp === undefined ? {} : { isotp }), ...(j1939 === undefined ? {} : { j1939 }) };
-  return { name, database, mapping: entries, findings, transports };
+  return { name, database, mapping: entries, findings, transports, strict: decoding === 'strict' };
 }
 
 /** An agreement as bare JSON-LD: the unit trusts the bytes whose SHA-256 was listed where it was enrolled. */

@@ -32,12 +32,13 @@ export function contextSignalsOf(plan: Plan): SignalInfo[] {
  */
 export function lanesOf(plan: Plan, channels: readonly Channel[], before: readonly Lane[] = []): Lane[] {
   const contextSignals = contextSignalsOf(plan);
-  return channels.map(({ database, transports }, channel) => {
+  return channels.map(({ database, transports, strict }, channel) => {
     const signals = [...new Set(plan.rights.map(({ signal }) => signal))].filter((one) => one.channel === channel);
     const old = before[channel];
+    const form = strict === true ? 'scalar' : 'grouped';
     const same = old?.signals.length === signals.length && signals.every((signal) => old.signals.includes(signal));
     const decoder =
-      old !== undefined && same ? old.decoder : createBusDecoder({ channel, database, signals, ...transports });
+      old !== undefined && same ? old.decoder : createBusDecoder({ channel, database, signals, ...transports, form });
     const context = decoder.layout.messages.map((message) =>
       message.signals.flatMap(({ signal, cell }) => {
         const index = contextSignals.findIndex(({ dbcName }) => dbcName === signal.dbcName);

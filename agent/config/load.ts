@@ -23,6 +23,7 @@ export interface SourceConfig extends TransportOptions {
   readonly mapping?: string;
   /** Of the database; detected without it. */
   readonly encoding?: Encoding;
+  readonly decoding: 'fast' | 'strict';
 }
 
 export interface UplinkConfig {
