@@ -1,16 +1,15 @@
-import { readFile } from 'node:fs/promises';
 import { parseArgs } from 'node:util';
 import { CAN_EFF_FLAG, CAN_EFF_MASK, TollgateError } from '#contracts';
-import { loadDatabase } from '#dbc';
 import { createEncoder, type EncodedFrame } from '#decoders';
 import type { Command } from '../command.ts';
+import { mendedText, readDatabase } from '../database.ts';
 
 export const command: Command = {
   name: 'encode',
   summary: 'Turns signal values into a frame',
   package: 'tools',
   help: `
-Usage: tollgate encode --dbc F MESSAGE [SIGNAL=VALUE]… [--raw] [--limits] [--zero] [--json]
+Usage: tollgate encode --dbc F MESSAGE [SIGNAL=VALUE]… [--raw] [--limits] [--zero] [--encoding E] [--json]
 
 Writes the frame as cansend and candump write it: ID#DATA, ID##0DATA for CAN FD. Values are physical numbers or labels of the database.
 It sends nothing.
@@ -19,6 +18,7 @@ It sends nothing.
   --raw       values are raw integers
   --limits    refuse values outside the limits that the database gives, not only those that do not fit
   --zero      signals without value are 0 (default: refused)
+  --encoding E  of the database: utf-8, windows-1252 or gb18030 (default: detected)
   --json      id, ext, fd and data (hex) as one JSON object
 
 Example:
@@ -33,6 +33,7 @@ Example:
         raw: { type: 'boolean', default: false },
         limits: { type: 'boolean', default: false },
         zero: { type: 'boolean', default: false },
+        encoding: { type: 'string' },
         json: { type: 'boolean', default: false },
       },
     });
@@ -41,10 +42,8 @@ Example:
     if (dbc === undefined || message === undefined) {
       throw new TollgateError('TG_CLI_USAGE', 'encode takes --dbc FILE, a MESSAGE and SIGNAL=VALUE pairs');
     }
-    const bytes = await readFile(dbc).catch((cause: Error) => {
-      throw new TollgateError('TG_CLI_FILE', `cannot be read: ${cause.message}`, { place: { file: dbc }, cause });
-    });
-    const { database } = loadDatabase(bytes, { file: dbc });
+    const { database, findings } = await readDatabase(dbc, values);
+    io.err(mendedText(dbc, findings));
     const frame = createEncoder(database).encode(message, Object.fromEntries(pairs.map(pairOf)), {
       raw: values.raw,
       limits: values.limits,
