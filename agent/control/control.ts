@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { TollgateError, type TrustAnchor } from '#contracts';
 import {
   accept,
@@ -55,6 +56,11 @@ const FLOOR = { issuer: 'urn:tollgate:clock', document: 'floor' };
 const FLOOR_MS = 3_600_000;
 /** Clocks of this unit and of those who sign differ by less, ms. */
 const TOLERANCE_MS = 300_000;
+/** What waits behind a document reaches us in this time, ms. */
+const NEXT_DOCUMENT_MS = 25;
+/** Refusals that wait for a connection; the oldest go. */
+const MOST_REFUSALS = 64;
+const NOTHING = async (): Promise<void> => undefined;
 const NO_HASH = new Uint8Array(32);
 /** Marks that a withdrawal was carried out to its end. */
 const DONE_ISSUER = 'urn:tollgate:withdrawn';
@@ -72,6 +78,8 @@ export class Control {
   readonly #folder: DocumentFolder;
   readonly #guard: RollbackGuard;
   #sender: Sender | null = null;
+  /** Answers that need not outlive the process. */
+  readonly #refusals: Uint8Array[] = [];
   #state: ConsentState;
   /** Withdrawn: neither a bare document nor a credential of this uid counts. */
   readonly #withdrawn = new Set<string>();
@@ -151,8 +159,12 @@ export class Control {
 
   /** A document that came over the network. Resolves when what it says is durable and the answer is kept. */
   async receive(bytes: Uint8Array): Promise<Answer> {
-    const answer = await this.#inTurn(() => this.#judge(trimmed(bytes), 'rx/doc'));
-    await this.#folder.addAnswer(await signAnswer(answer, this.#options.signer));
+    const answer = await this.#inTurn(async () => {
+      const given = await this.#judge(trimmed(bytes), 'rx/doc', (one) => this.#keep(one));
+      // A refusal changes nothing, so it may be lost; were it written, strangers could make withdrawals wait for the disk.
+      if (given.verdict !== 'accepted') this.#say(await signAnswer(given, this.#options.signer));
+      return given;
+    });
     // Not awaited: the connection reads no PUBACK while this document holds it.
     void this.flush();
     return answer;
@@ -173,7 +185,24 @@ export class Control {
     await this.#flushing;
   }
 
+  async #keep(answer: Answer): Promise<void> {
+    await this.#folder.addAnswer(await signAnswer(answer, this.#options.signer));
+  }
+
+  #say(answer: Uint8Array): void {
+    this.#refusals.push(answer);
+    if (this.#refusals.length > MOST_REFUSALS) this.#refusals.shift();
+  }
+
   async #send(sender: Sender): Promise<void> {
+    for (let answer = this.#refusals[0]; answer !== undefined; answer = this.#refusals[0]) {
+      try {
+        await sender.tell(answer);
+      } catch {
+        return;
+      }
+      if (this.#refusals[0] === answer) this.#refusals.shift();
+    }
     for (const { file, bytes } of await this.#folder.answers()) {
       try {
         await sender.tell(bytes);
@@ -196,7 +225,8 @@ export class Control {
     this.#options.log.warn('document-refused', { code: answer.code ?? '' });
   }
 
-  async #judge(bytes: Uint8Array, file: string): Promise<Answer> {
+  /** @param keep what else is to be done before the uplink goes on */
+  async #judge(bytes: Uint8Array, file: string, keep: (answer: Answer) => Promise<void> = NOTHING): Promise<Answer> {
     const { unit, issuers, log } = this.#options;
     const hash = sha256(bytes);
     const refused = async (error: unknown): Promise<Answer> => {
@@ -219,15 +249,25 @@ export class Control {
     }
     const withdrawn = [...verdict.withdrawn, ...this.#bareOf(document)];
     // What closes takes effect now, before it is durable; what opens only afterwards.
+    const before = this.#state;
     if (withdrawn.length > 0) {
       this.#state = verdict.state;
       for (const uid of withdrawn) this.#withdrawn.add(uid);
       unit.withdraw(withdrawn);
-      return await this.#held(() => this.#carryOut(document, verdict, withdrawn, bytes, hash));
     }
     const narrowed = verdict.acts.filter(({ act }) => act === 'limit').map(({ agreement }) => agreement);
     if (narrowed.length > 0) unit.end(narrowed);
-    return await this.#carryOut(document, verdict, withdrawn, bytes, hash);
+    try {
+      return await this.#held(async () => {
+        const answer = await this.#carryOut(document, verdict, withdrawn, bytes, hash);
+        await keep(answer);
+        return answer;
+      });
+    } catch (error) {
+      // A full disk: what was closed stays closed, and the same document is taken when it comes again.
+      if (withdrawn.length > 0) this.#state = end(before, withdrawn);
+      throw error;
+    }
   }
 
   async #known(hash: Uint8Array): Promise<Answer> {
@@ -299,8 +339,20 @@ export class Control {
     return this.#documents.bare.map(({ uid }) => uid).filter((uid) => !this.#withdrawn.has(uid));
   }
 
+  /**
+   * No row leaves while a document is carried out, and a moment longer: the next one may be a withdrawal that has waited
+   * behind it, and its 100 ms run already.
+   */
   #held<T>(work: () => Promise<T>): Promise<T> {
-    return this.#sender === null ? work() : this.#sender.hold(work);
+    const sender = this.#sender;
+    if (sender === null) return work();
+    return new Promise<T>((resolve, reject) => {
+      const held = async () => {
+        await work().then(resolve, reject);
+        await sleep(NEXT_DOCUMENT_MS);
+      };
+      sender.hold(held).catch(reject);
+    });
   }
 
   /** A grant that no plan can be made of is refused before anything of it is kept. */

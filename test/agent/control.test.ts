@@ -6,7 +6,7 @@ import { loadConfig } from '#agent/config/load';
 import { documentFiles, loadDocuments } from '#agent/documents';
 import { spoolLabel } from '#agent/spool-keys';
 import { readLedger } from '#agent/store/read-ledger';
-import type { TrustAnchor } from '#contracts';
+import { TollgateError, type TrustAnchor } from '#contracts';
 import { nodeCrypto, parseVerifierKey } from '#ledger';
 import { agreementCredential } from '#policies/consent/index';
 import { softwareAnchor } from '#trust';
@@ -353,6 +353,22 @@ describe('a withdrawal', () => {
     expect(open.unit.plan.streams).toEqual([]);
     await open.close();
     expect((await start()).unit.plan.streams).toEqual([]);
+  });
+});
+
+describe('a disk that is full', () => {
+  it('keeps closed what was to be closed, and takes the withdrawal when it comes again', async () => {
+    const { start } = await place();
+    const open = await start();
+    await open.control.receive(both[0]);
+    const { store } = open.unit;
+    const real = store.accept.bind(store);
+    Object.assign(store, { accept: () => Promise.reject(new TollgateError('TG_STORE_FULL', 'the disk is full')) });
+    await expect(open.control.receive(say('withdraw', 2))).rejects.toThrow('the disk is full');
+    await open.unit.frames(drive(0, 1), 0);
+    expect(await samples(open)).toEqual({});
+    Object.assign(store, { accept: real });
+    expect(await open.control.receive(say('withdraw', 2))).toMatchObject({ verdict: 'accepted' });
   });
 });
 

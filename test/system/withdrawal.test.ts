@@ -16,7 +16,7 @@ import { documentTopic, statusTopic } from '#wire';
 import { openControlled, pinIssuers } from '../agent/control-parts.ts';
 import { BATTERY, FAST, frames, MOTION } from '../agent/unit-parts.ts';
 import { MOSQUITTO, startMosquitto } from '../firmware-bridge/mosquitto.ts';
-import { grant, say, UID } from '../policies/consent-parts.ts';
+import { grant, rate, say, UID } from '../policies/consent-parts.ts';
 import { tollgate } from './processes.ts';
 import { type UnitFolder, unitFolder } from './unit-folder.ts';
 
@@ -155,6 +155,55 @@ describe.skipIf(MOSQUITTO === null || !GCC)('a withdrawal with 100,000 rows in t
     expect(count(UID, withdrawnMs + DEADLINE_MS), 'messages after the deadline').toBe(0);
     expect(count(OTHER, withdrawnMs + DEADLINE_MS)).toBeGreaterThan(0);
   }, 400_000);
+
+  it('keeps the deadline for withdrawals that come together, behind other documents', async () => {
+    const { folder, streams } = await spooled(20_000);
+    const broker = await startMosquitto();
+    cleanUps.push(() => broker.stop());
+    const tap = await startTap(broker.url);
+    cleanUps.push(() => tap.close());
+    const sent: { readonly atMs: number; readonly topic: string }[] = [];
+    let lastDocumentMs = Number.NaN;
+    tap.judge = (direction, type, packet) => {
+      if (type === PACKET.publish && direction === 'to-broker')
+        sent.push({ atMs: performance.now(), topic: topicOf(packet) });
+      if (type === PACKET.publish && direction === 'to-client') lastDocumentMs = performance.now();
+      return 'pass';
+    };
+    const pseudonym = readFileSync(join(folder.state, 'pseudonym'), 'utf8');
+    const owner = await connectMqtt({
+      url: broker.url,
+      protocol: 4,
+      clientId: 'owner',
+      keepalive: 30,
+      onMessage: () => undefined,
+      onClose: () => undefined,
+    });
+    cleanUps.push(() => owner.end());
+    const agent = tollgate(['run', '--config', folder.config({ url: tap.url, protocol: 4, realtime: true })], {
+      LD_PRELOAD: slowSync(),
+      SLOW_SYNC_MS: String(SYNC_MS),
+      UV_USE_IO_URING: '0',
+    });
+    cleanUps.push(() => agent.child.kill('SIGKILL'));
+    const isRecord = ({ topic }: { topic: string }) => streams.has(topic.split('/')[4] ?? '');
+    await expect.poll(() => sent.filter(isRecord).length, { timeout: 60_000 }).toBeGreaterThan(500);
+    const documents = [
+      rate(4, 1),
+      grant({ version: 2, targets: ['dbc:Motion.Speed'] }),
+      say('withdraw', 3),
+      say('withdraw', 2, OTHER),
+    ];
+    await Promise.all(
+      documents.map((bytes) => owner.publish(documentTopic('t1', pseudonym), bytes, { retain: false })),
+    );
+    await expect.poll(() => sent.filter(({ topic }) => topic.endsWith('/st/doc')).length, { timeout: 60_000 }).toBe(6);
+    const before = sent.filter(isRecord).length;
+    agent.child.kill('SIGTERM');
+    await agent.exited;
+    expect(before).toBeLessThan(20_000);
+    expect(sent.filter((one) => isRecord(one) && one.atMs > lastDocumentMs + DEADLINE_MS)).toEqual([]);
+  }, 200_000);
 });
 
 /** Every byte that lies below a folder, file by file. */
