@@ -1,117 +1,23 @@
 import { TollgateError } from '#contracts';
-import { connectMqtt, type MqttLink, type MqttOptions } from '#firmware-bridge/mqtt';
+import { connectMqtt } from '#firmware-bridge/mqtt';
 import { ackTopic, documentTopic, statusTopic } from '#wire/topics';
 import type { CheckedAck } from './acks.ts';
-import type { Ack, OutboxRow, ProtocolState, Store } from './store/contract.ts';
-import { TokenBucket } from './uplink/bucket.ts';
+import type { Ack, OutboxRow } from './store/contract.ts';
+import { Answers } from './uplink/answers.ts';
+import type { Uplink, UplinkOptions, UplinkStatus } from './uplink/contract.ts';
 import { asError, Incoming } from './uplink/incoming.ts';
-import { Line, type LineEvents, type LinkOptions, sizeOf } from './uplink/line.ts';
+import { Line, type LineEvents } from './uplink/line.ts';
+import { Pace } from './uplink/pace.ts';
+import { ACK_TIMEOUT_MS, Patience } from './uplink/patience.ts';
 import { rolledBack, type Suspension } from './uplink/suspension.ts';
 import { Bell, HOST_TIMING, type UplinkTiming } from './uplink/timing.ts';
-import { type NetworkTraffic, Traffic, type TrafficFile } from './uplink/traffic.ts';
+import { Traffic } from './uplink/traffic.ts';
 
+export type { Uplink, UplinkObserver, UplinkOptions, UplinkStatus } from './uplink/contract.ts';
 export type { LinkOptions } from './uplink/line.ts';
 export type { Suspension } from './uplink/suspension.ts';
 export type { UplinkTiming } from './uplink/timing.ts';
 
-/** What others may see of the uplink as it works; never a payload, never a full topic. */
-export interface UplinkObserver {
-  reached?(state: ProtocolState): void;
-  connection?(up: boolean): void;
-  error?(error: TollgateError): void;
-}
-
-export interface UplinkOptions {
-  readonly store: Store;
-  readonly link: LinkOptions;
-  readonly tenant: string;
-  /** The unit's pseudonym now. Rows of earlier ones go under their own name, over a second connection. */
-  readonly pseudonym: string;
-  /** Messages in flight at most. */
-  readonly window: number;
-  /** The acknowledgement, or null where no recipient of this unit signed it. */
-  verifyAck(bytes: Uint8Array, pseudonym: string): Promise<CheckedAck | null>;
-  /**
-   * A document or withdrawal for the unit, at most `MOST_DOCUMENT_BYTES`. The broker keeps it until the promise
-   * resolves, and sends it again when the process dies before; so it may come twice.
-   */
-  onDocument?(bytes: Uint8Array): Promise<void>;
-  /** Bytes a second on average, MQTT and topics counted; without it there is no cap. */
-  readonly bandwidth?: number | undefined;
-  /** Name of the network whose bytes are counted. */
-  readonly network?: string;
-  /** Keeps the count of bytes; without it the count begins with the process. */
-  readonly traffic?: TrafficFile;
-  /** What a process before found: nothing is sent. */
-  readonly suspended?: Suspension | null;
-  /** A recipient has seen a larger ledger than this one; no record leaves from now on. To be made durable. */
-  onSuspended?(suspension: Suspension, ack: CheckedAck): Promise<void>;
-  readonly observe?: UplinkObserver;
-  readonly timing?: Partial<UplinkTiming>;
-  /** How long a receiver may take to acknowledge before a row goes again, ms. */
-  readonly ackTimeoutMs?: number;
-  /** The one connect of the firmware bridge, or a test's. */
-  readonly connect?: (options: MqttOptions) => Promise<MqttLink>;
-}
-
-export interface UplinkStatus {
-  readonly connected: boolean;
-  readonly paused: boolean;
-  readonly connects: number;
-  readonly published: number;
-  readonly pubacked: number;
-  /** Acknowledgements stored, and those that were not the recipient's or came too fast. */
-  readonly acks: number;
-  readonly refusedAcks: number;
-  /** Documents handed over, and those that were too large or came too fast. */
-  readonly documents: number;
-  readonly refusedDocuments: number;
-  /** Rows larger than the broker takes. */
-  readonly tooLarge: number;
-  /** Why no record is sent; null when all is well. */
-  readonly suspended: Omit<Suspension, 'evidence'> | null;
-  /** Bytes sent and received, a network. */
-  readonly traffic: readonly NetworkTraffic[];
-  /** Rows that were put back to be sent again. */
-  readonly requeued: number;
-  readonly inflight: number;
-  /** Code of the newest error; null since the last connection that worked. */
-  readonly lastError: string | null;
-}
-
-/** Sends the outbox. The MQTT library never is the store: a row leaves the store when its receiver acknowledged it. */
-export interface Uplink {
-  start(): void;
-  /** Takes no more rows; what is in flight goes on. */
-  pause(): void;
-  resume(): void;
-  /**
-   * No row leaves while `work` runs, those in memory neither: they go back to the store, which `work` may change. For
-   * withdrawals: what is gone from the store when `work` is done is not sent any more. What the connection was given
-   * and the network has not taken within `CUT_MS` is thrown away with the connection.
-   */
-  hold<T>(work: () => Promise<T>): Promise<T>;
-  /**
-   * An answer that is no row, under the pseudonym of now, below its status topic; resolves at PUBACK.
-   *
-   * @throws {TollgateError} TG_BROKER_LOST where no connection stands
-   */
-  tell(suffix: string, payload: Uint8Array): Promise<void>;
-  /** True when everything that was committed before this call has a PUBACK, false after `ms`. */
-  flush(ms: number): Promise<boolean>;
-  /** True when every row was acknowledged by its receiver, false after `ms`. */
-  settle(ms: number): Promise<boolean>;
-  status(): UplinkStatus;
-  /** Says goodbye; rows without PUBACK are sent by the next start. */
-  close(): Promise<void>;
-}
-
-/** A receiver acknowledges every second; this long without a word, and rows go again, ms. */
-export const ACK_TIMEOUT_MS = 30_000;
-/** While no receiver answers the time doubles up to this, ms: a mobile link is paid by the byte. */
-export const LONGEST_ACK_TIMEOUT_MS = 15 * 60_000;
-/** Holes that a receiver named are filled this much later, ms: what it misses may just be on its way. */
-export const HOLE_MS = 5_000;
 /** Connections at once: the pseudonym of now and the oldest with rows. */
 export const MOST_LINES = 2;
 /** A connection waits this long for acknowledgements before another pseudonym gets it, ms. */
@@ -120,16 +26,8 @@ export const LINGER_MS = 5_000;
 export const CUT_MS = 50;
 /** How often a held uplink looks at what is unsent, ms. */
 const DRAIN_STEP_MS = 5;
-/** With a bandwidth cap, rows for this long are read ahead, ms: a row of higher priority waits no longer behind them. */
-const AHEAD_MS = 2_000;
 /** Rows larger than the broker takes, each reported once while so many are remembered. */
 const MOST_LARGE = 256;
-/** Rows that are read ahead before any size is known. */
-const FIRST_AHEAD = 4;
-/** What the bandwidth may save up, ms of it. */
-const BURST_MS = 1_000;
-/** Weight of the newest row in the mean size of rows. */
-const MEAN_WEIGHT = 1 / 16;
 /** Name of the network where none is configured. */
 export const DEFAULT_NETWORK = 'default';
 /** How often `settle` looks, ms. */
@@ -149,20 +47,20 @@ interface Counts {
 class OutboxUplink implements Uplink {
   readonly #options: UplinkOptions;
   readonly #timing: UplinkTiming;
-  readonly #ackTimeoutMs: number;
   readonly #bell = new Bell();
   readonly #counts: Counts = { published: 0, pubacked: 0, requeued: 0, tooLarge: 0 };
   /** The line of now first. */
   readonly #lines: Line[] = [];
+  /** Lines that say goodbye. */
+  readonly #ending = new Map<Line, Promise<void>>();
+  #pastConnects = 0;
   /** Rows of pseudonyms that have no line yet. */
   #parked: OutboxRow[] = [];
-  /** Rows whose PUBACK the store does not know yet. */
-  #answered: number[] = [];
-  #noting: Promise<void> | null = null;
+  readonly #answers: Answers;
+  readonly #patience: Patience;
+  readonly #pace: Pace;
   readonly #incoming: Incoming;
   readonly #traffic: Traffic;
-  readonly #bandwidth: TokenBucket | null;
-  #meanBytes = 0;
   /** Works that hold the uplink, and how many have ended. */
   #holds = 0;
   #heldTimes = 0;
@@ -179,28 +77,29 @@ class OutboxUplink implements Uplink {
   readonly #large = new Set<number>();
   #paused = false;
   #closing = false;
-  /** There may be rows with a PUBACK that no receiver acknowledged. */
-  #unanswered = false;
-  #lastPubackMs = 0;
-  #retryMs: number;
-  #retryAt: number;
-  /** Rows went again and no receiver has answered since. */
-  #silent = false;
+  #pseudonym: string;
   #lastError: string | null = null;
   #running: Promise<void> | null = null;
 
   constructor(options: UplinkOptions) {
     this.#options = options;
     this.#timing = { ...HOST_TIMING, ...options.timing };
-    this.#ackTimeoutMs = options.ackTimeoutMs ?? ACK_TIMEOUT_MS;
-    this.#retryMs = this.#ackTimeoutMs;
+    this.#pseudonym = options.pseudonym;
     const nowMs = this.#timing.monotonicMs;
-    this.#retryAt = nowMs() + this.#retryMs;
-    const { bandwidth, network = DEFAULT_NETWORK, traffic = null, suspended = null } = options;
-    this.#bandwidth =
-      bandwidth === undefined ? null : new TokenBucket(bandwidth, (bandwidth * BURST_MS) / 1_000, nowMs);
+    this.#patience = new Patience(options.ackTimeoutMs ?? ACK_TIMEOUT_MS, nowMs);
+    this.#pace = new Pace(options.window, options.bandwidth, nowMs);
+    const { network = DEFAULT_NETWORK, traffic = null, suspended = null } = options;
     this.#traffic = new Traffic(network, traffic, nowMs());
     this.#suspended = suspended;
+    this.#answers = new Answers({
+      store: options.store,
+      stored: () => options.observe?.reached?.('puback-stored'),
+      failed: (error) => {
+        this.#failed = true;
+        this.#report(error);
+      },
+      done: () => this.#bell.ring(),
+    });
     this.#incoming = new Incoming({
       store: options.store,
       nowMs,
@@ -215,7 +114,7 @@ class OutboxUplink implements Uplink {
 
   start(): void {
     if (this.#running !== null) return;
-    this.#line(this.#options.pseudonym);
+    this.#line(this.#pseudonym);
     this.#running = this.#traffic.load().then(() => this.#run());
   }
 
@@ -254,10 +153,24 @@ class OutboxUplink implements Uplink {
   }
 
   async tell(suffix: string, payload: Uint8Array): Promise<void> {
-    const { tenant, pseudonym } = this.#options;
+    const { tenant } = this.#options;
+    const pseudonym = this.#pseudonym;
     const line = this.#lines[0];
     if (line === undefined) throw new TollgateError('TG_BROKER_LOST', 'the uplink has not started');
     await line.tell(`${statusTopic(tenant, pseudonym)}/${suffix}`, payload);
+  }
+
+  rename(pseudonym: string): void {
+    if (pseudonym === this.#pseudonym) return;
+    this.#pseudonym = pseudonym;
+    if (this.#running === null || this.#closing) return;
+    // The name before this one keeps its connection, an older one gives it up; its rows wait for their turn.
+    const [now, ...older] = this.#lines.splice(0);
+    for (const line of older) void this.#end(line);
+    this.#line(pseudonym);
+    if (now !== undefined) this.#lines.push(now);
+    this.#retireAt = 0;
+    this.#bell.ring();
   }
 
   async flush(ms: number): Promise<boolean> {
@@ -291,7 +204,7 @@ class OutboxUplink implements Uplink {
       traffic: this.#traffic.totals(),
       connected: this.#lines[0]?.up ?? false,
       paused: this.#paused,
-      connects: this.#lines.reduce((sum, line) => sum + line.connects, 0),
+      connects: this.#lines.reduce((sum, line) => sum + line.connects, this.#pastConnects),
       inflight: this.#held,
       lastError: this.#lastError,
     };
@@ -300,9 +213,9 @@ class OutboxUplink implements Uplink {
   async close(): Promise<void> {
     this.#closing = true;
     this.#bell.ring();
-    await Promise.all(this.#lines.map((line) => line.close()));
+    await Promise.all([...this.#lines.map((line) => line.close()), ...this.#ending.values()]);
     await this.#running;
-    await this.#noting;
+    await this.#answers.settled();
     await this.#incoming.settled();
     await this.#traffic.save(this.#timing.monotonicMs());
   }
@@ -315,7 +228,7 @@ class OutboxUplink implements Uplink {
         // The store answers nothing (full, closed): what it holds is safe, what we hold is put back.
         this.#failed = true;
         this.#report(asError(error));
-        await this.#bell.wait(this.#ackTimeoutMs, this.#timing);
+        await this.#bell.wait(this.#options.ackTimeoutMs ?? ACK_TIMEOUT_MS, this.#timing);
       }
     }
   }
@@ -323,18 +236,18 @@ class OutboxUplink implements Uplink {
   /** One turn of the loop. False: there is nothing to do until the bell rings. */
   async #step(): Promise<boolean> {
     this.#openLines();
-    if (this.#failed || this.#retryDue) return await this.#putBack();
+    if (this.#failed || this.#patience.due) return await this.#putBack();
     await this.#traffic.tick(this.#timing.monotonicMs());
     if (this.#paused || !this.#mayLeave || !this.#lines[0]!.up) return false;
     // Half a window at a time: one question to the store for many rows.
-    const window = this.#ahead;
+    const window = this.#pace.ahead;
     const room = window - this.#held;
     if (room < Math.max(1, window >> 1)) return false;
     for (const flush of this.#flushes) flush.armed = true;
     this.#watch();
     const held = this.#heldTimes;
     const rows = await this.#options.store.take(room);
-    for (const row of rows) this.#weigh(row);
+    for (const row of rows) this.#pace.weigh(row);
     // The uplink was held while the store answered: these rows may be gone from it by now, so it is asked again.
     if (held === this.#heldTimes && this.#mayLeave) for (const row of rows) this.#dispatch(row);
     else {
@@ -363,20 +276,6 @@ class OutboxUplink implements Uplink {
     return this.#holds === 0 && this.#suspended === null;
   }
 
-  /** Rows that are read from the store at most. */
-  get #ahead(): number {
-    const { window, bandwidth } = this.#options;
-    if (bandwidth === undefined) return window;
-    if (this.#meanBytes === 0) return Math.min(window, FIRST_AHEAD);
-    const rows = Math.floor((bandwidth * AHEAD_MS) / 1_000 / this.#meanBytes);
-    return Math.min(window, Math.max(1, rows));
-  }
-
-  #weigh(row: OutboxRow): void {
-    const size = sizeOf(row);
-    this.#meanBytes = this.#meanBytes === 0 ? size : this.#meanBytes + (size - this.#meanBytes) * MEAN_WEIGHT;
-  }
-
   /** Gives back all that is not in flight. */
   #release(): void {
     for (const line of this.#lines) line.release();
@@ -397,26 +296,23 @@ class OutboxUplink implements Uplink {
   async #idle(): Promise<void> {
     if (this.#held > 0) return;
     await this.#retire();
-    await this.#noting;
+    await this.#answers.settled();
     if (this.#failed) return;
     for (const flush of this.#flushes.filter((one) => one.armed)) flush.done();
     this.#flushes = this.#flushes.filter((one) => !one.armed);
   }
 
   get #held(): number {
-    return this.#parked.length + this.#lines.reduce((sum, line) => sum + line.held, 0);
-  }
-
-  get #retryDue(): boolean {
-    return this.#unanswered && this.#timing.monotonicMs() >= this.#retryAt;
+    const lines = [...this.#lines, ...this.#ending.keys()];
+    return lines.reduce((sum, line) => sum + line.held, this.#parked.length);
   }
 
   /** How long the loop may sleep without a ring, ms. */
   #nextLook(): number {
     const now = this.#timing.monotonicMs();
     // What is due already waits for the window to empty, and every PUBACK rings.
-    const blocked = this.#retryAt <= now && this.#lines.some((line) => line.held > 0);
-    const retry = this.#unanswered && !blocked ? this.#retryAt : Number.POSITIVE_INFINITY;
+    const blocked = this.#patience.dueAt <= now && this.#lines.some((line) => line.held > 0);
+    const retry = blocked ? Number.POSITIVE_INFINITY : this.#patience.dueAt;
     const turn = this.#parked.length > 0 ? (this.#lines[1]?.idleSinceMs ?? 0) + LINGER_MS : Number.POSITIVE_INFINITY;
     const retire = this.#lines.length > 1 ? this.#retireAt : Number.POSITIVE_INFINITY;
     return Math.max(1, Math.min(retry, turn, retire) - now);
@@ -429,24 +325,28 @@ class OutboxUplink implements Uplink {
   async #putBack(): Promise<boolean> {
     this.#release();
     if (this.#held > 0) return false;
-    await this.#noting;
+    await this.#answers.settled();
     // The process before us cannot say how long its rows have waited. A lost connection is no reason to repeat what
     // has its PUBACK: where connections are short, that would send the same rows for ever and reach no other.
-    const rows = await this.#options.store.requeue(this.#firstLook ? 0 : this.#retryMs);
-    const repeated = !this.#firstLook && rows > this.#failedRows;
+    const rows = await this.#options.store.requeue(this.#firstLook ? 0 : this.#patience.waitMs);
+    this.#patience.putBack(!this.#firstLook && rows > this.#failedRows);
     this.#firstLook = false;
     this.#failed = false;
     this.#failedRows = 0;
     this.#counts.requeued += rows;
-    const now = this.#timing.monotonicMs();
-    // What was too young now is looked at once more.
-    this.#unanswered = repeated || now - this.#lastPubackMs <= this.#retryMs;
-    if (repeated) {
-      this.#silent = true;
-      this.#retryMs = Math.min(this.#retryMs * 2, LONGEST_ACK_TIMEOUT_MS);
-    }
-    this.#retryAt = now + this.#retryMs;
     return true;
+  }
+
+  /** Ends a line that others do without; rows that it held are put back. */
+  #end(line: Line, how: { readonly retire?: boolean } = {}): Promise<void> {
+    this.#pastConnects += line.connects;
+    line.release();
+    const ended = line.close(how).finally(() => {
+      this.#ending.delete(line);
+      this.#bell.ring();
+    });
+    this.#ending.set(line, ended);
+    return ended;
   }
 
   #dispatch(row: OutboxRow): void {
@@ -470,7 +370,7 @@ class OutboxUplink implements Uplink {
       },
       link,
       window,
-      bandwidth: this.#bandwidth,
+      bandwidth: this.#pace.bucket,
       mayLeave: () => this.#mayLeave,
       timing: this.#timing,
       connect: this.#options.connect ?? connectMqtt,
@@ -487,7 +387,7 @@ class OutboxUplink implements Uplink {
     const second = this.#lines[1];
     if (second !== undefined && this.#timing.monotonicMs() >= second.idleSinceMs + LINGER_MS) {
       this.#lines.length = 1;
-      void second.close();
+      void this.#end(second);
     }
     const parked = this.#parked;
     this.#parked = [];
@@ -500,11 +400,9 @@ class OutboxUplink implements Uplink {
     const now = this.#timing.monotonicMs();
     if (second === undefined || this.#parked.length > 0 || now < this.#retireAt) return;
     this.#retireAt = now + LINGER_MS;
-    if (now < second.idleSinceMs + LINGER_MS) return;
-    const { queued, inflight, pubacked } = await this.#options.store.stats();
-    if (queued + inflight + pubacked > 0) return;
+    if (now < second.idleSinceMs + LINGER_MS || second.awaits) return;
     this.#lines.length = 1;
-    await second.close({ retire: true });
+    await this.#end(second, { retire: true });
   }
 
   #events(pseudonym: string): LineEvents {
@@ -551,36 +449,15 @@ class OutboxUplink implements Uplink {
 
   #puback(row: OutboxRow): void {
     this.#counts.pubacked++;
-    this.#unanswered = true;
-    this.#lastPubackMs = this.#timing.monotonicMs();
+    this.#patience.pubacked();
     this.#options.observe?.reached?.('puback-received');
-    this.#answered.push(row.id);
-    this.#noting ??= this.#note();
+    this.#answers.add(row.id);
     this.#bell.ring();
   }
 
-  /** Tells the store of PUBACKs, many at once while it works on the ones before. */
-  async #note(): Promise<void> {
-    try {
-      while (this.#answered.length > 0) {
-        await this.#options.store.pubacked(this.#answered.splice(0));
-        this.#options.observe?.reached?.('puback-stored');
-      }
-    } catch (error) {
-      this.#failed = true;
-      this.#report(asError(error));
-    } finally {
-      this.#noting = null;
-      this.#bell.ring();
-    }
-  }
-
-  /** A receiver answers: waits are short again, and holes are filled soon. */
   #heard(ack: Ack): void {
-    const soon = this.#silent || ack.missing.length > 0;
-    this.#silent = false;
-    this.#retryMs = soon ? Math.min(HOLE_MS, this.#ackTimeoutMs) : this.#ackTimeoutMs;
-    if (soon) this.#retryAt = Math.min(this.#retryAt, this.#timing.monotonicMs() + this.#retryMs);
+    for (const line of this.#lines) line.acknowledged(ack);
+    this.#patience.heard(ack.missing.length > 0);
     this.#bell.ring();
   }
 

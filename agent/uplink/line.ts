@@ -9,7 +9,7 @@ import {
   STABLE_MS,
 } from '#firmware-bridge/mqtt';
 import { encodeStatus } from '#wire/status';
-import type { OutboxRow } from '../store/contract.ts';
+import type { Ack, OutboxRow } from '../store/contract.ts';
 import type { TokenBucket } from './bucket.ts';
 import { MOST_DOCUMENT_BYTES } from './incoming.ts';
 import { Queue } from './queue.ts';
@@ -99,6 +99,8 @@ export class Line {
   readonly #changed = new Bell();
   readonly #waiting = new Queue();
   readonly #sessions = new Map<string, OutboxRow>();
+  /** Highest number that went out, by topic, of each stream that is not acknowledged so far. */
+  readonly #unanswered = new Map<string, number>();
   #link: MqttLink | null = null;
   #inflight = 0;
   #connects = 0;
@@ -111,6 +113,19 @@ export class Line {
     this.pseudonym = options.pseudonym;
     this.#options = options;
     this.#idleSinceMs = options.timing.monotonicMs();
+  }
+
+  /** Records of this pseudonym went out that no receiver has acknowledged. */
+  get awaits(): boolean {
+    return this.#unanswered.size > 0;
+  }
+
+  acknowledged({ stream, uptoSeq, missing }: Ack): void {
+    if (missing.length > 0 || this.#unanswered.size === 0) return;
+    const end = `/${Buffer.from(stream).toString('base64url')}`;
+    for (const [topic, highest] of this.#unanswered) {
+      if (topic.endsWith(end) && uptoSeq >= highest) this.#unanswered.delete(topic);
+    }
   }
 
   get up(): boolean {
@@ -301,6 +316,7 @@ export class Line {
       return;
     }
     if (row.kind === 'session') this.#remember(row);
+    if (row.kind === 'record') this.#await(row);
     this.#inflight++;
     const expiry = row.kind === 'session' || !where.messageExpiryS ? {} : { expiryS: where.messageExpiryS };
     const options = { retain: row.retain, alias: row.kind === 'record', ...expiry };
@@ -324,6 +340,10 @@ export class Line {
       },
     );
     events.published(row);
+  }
+
+  #await({ topic, seq }: OutboxRow): void {
+    this.#unanswered.set(topic, Math.max(seq, this.#unanswered.get(topic) ?? seq));
   }
 
   #remember(row: OutboxRow): void {

@@ -1,25 +1,10 @@
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { afterEach, describe, expect, it } from 'vitest';
-import type { TollgateError } from '#contracts';
 import { TokenBucket } from '../../agent/uplink/bucket.ts';
 import { MOST_DOCUMENT_BYTES } from '../../agent/uplink/incoming.ts';
 import { Queue } from '../../agent/uplink/queue.ts';
-import { readSuspension, rolledBack, writeSuspension } from '../../agent/uplink/suspension.ts';
-import { SAVE_MS, Traffic, trafficFile } from '../../agent/uplink/traffic.ts';
-import { createUplink, type Suspension, type Uplink, type UplinkOptions } from '../../agent/uplink.ts';
-import { MemoryStore } from './memory-store.ts';
-import { FakeBroker, FakeClock, quiet } from './uplink-link.ts';
-import { append, PSEUDONYM, streamEntry, TENANT, verifyPlain } from './uplink-parts.ts';
-
-interface Made {
-  readonly clock: FakeClock;
-  readonly broker: FakeBroker;
-  readonly store: MemoryStore;
-  readonly uplink: Uplink;
-  readonly errors: TollgateError[];
-}
+import type { Uplink, UplinkOptions } from '../../agent/uplink.ts';
+import { ack, type Made, made as makeUplink, quiet, text } from './uplink-link.ts';
+import { append, PSEUDONYM, streamEntry, TENANT } from './uplink-parts.ts';
 
 const open: Uplink[] = [];
 afterEach(async () => {
@@ -27,29 +12,10 @@ afterEach(async () => {
 });
 
 function made(options: Partial<UplinkOptions> = {}): Made {
-  const clock = new FakeClock();
-  const broker = new FakeBroker(clock);
-  const store = new MemoryStore(clock.monotonicMs);
-  const errors: TollgateError[] = [];
-  const uplink = createUplink({
-    store,
-    link: { url: 'mqtt://nowhere', protocol: 5 },
-    tenant: TENANT,
-    pseudonym: PSEUDONYM,
-    window: 16,
-    verifyAck: verifyPlain,
-    timing: clock,
-    connect: broker.connect,
-    observe: { error: (error) => void errors.push(error) },
-    ackTimeoutMs: 1e9,
-    ...options,
-  });
-  open.push(uplink);
-  return { clock, broker, store, uplink, errors };
+  const all = makeUplink(options);
+  open.push(all.uplink);
+  return all;
 }
-
-const text = (bytes: Uint8Array) => Buffer.from(bytes).toString();
-const ack = (fields: object) => Buffer.from(JSON.stringify({ stream: 1, upto: 0, missing: [], ...fields }));
 
 describe('a bucket of tokens', () => {
   it('gives what it saved at once, and then its rate, to the last token', () => {
@@ -186,6 +152,34 @@ describe('a row larger than the broker takes', () => {
   });
 });
 
+describe('a message', () => {
+  it('has an alias when it is a record, and may be forgotten by the broker unless it is a session', async () => {
+    const { clock, broker, store, uplink } = made({
+      link: {
+        url: 'mqtt://nowhere',
+        protocol: 5,
+        messageExpiryS: 3_600,
+        sessionExpiryS: 60,
+        willDelayS: 5,
+        keepalive: 99,
+      },
+    });
+    const stream = streamEntry(1);
+    store.begin(stream);
+    append(store, stream, 0, 1);
+    uplink.start();
+    await clock.pass(100);
+    expect(broker.rows.map(({ options }) => options)).toEqual([
+      { retain: true, alias: false },
+      { retain: false, alias: true, expiryS: 3_600 },
+    ]);
+    const [connect] = broker.links;
+    expect(connect).toMatchObject({ keepalive: 99, sessionExpiryS: 60, will: { retain: true, delayS: 5 } });
+    expect(connect!.receiveMaximum).toBeLessThan(100);
+    expect(connect!.maximumPacketBytes).toBeGreaterThan(MOST_DOCUMENT_BYTES);
+  });
+});
+
 describe('an uplink that is held', () => {
   it('sends nothing that waits, nor what is read meanwhile, and asks the store again after', async () => {
     const { clock, broker, store, uplink } = made({ window: 8 });
@@ -263,151 +257,6 @@ describe('an uplink that is held', () => {
   });
 });
 
-describe('a unit whose disk was put back', () => {
-  const signed = (size: number) => async (bytes: Uint8Array) => {
-    const checked = await verifyPlain(bytes);
-    return checked === null ? null : { ...checked, checkpointSize: size };
-  };
-
-  it('sends no record from the acknowledgement on that has seen more of its ledger than there is', async () => {
-    const suspensions: Suspension[] = [];
-    const { clock, broker, store, uplink, errors } = made({
-      verifyAck: signed(501),
-      onSuspended: async (suspension) => void suspensions.push(suspension),
-    });
-    store.head = async () => ({ size: 500, root: new Uint8Array(32) });
-    const stream = streamEntry(1);
-    store.begin(stream);
-    append(store, stream, 0, 1);
-    uplink.start();
-    await clock.pass(100);
-    const before = broker.rows.length;
-    await broker.deliver('ack', ack({}));
-    await clock.pass(100);
-    append(store, stream, 1, 50);
-    await clock.pass(60_000, 1_000);
-    expect(broker.rows.length).toBe(before);
-    expect(uplink.status().suspended).toEqual({
-      reason: 'rolled back',
-      code: 'TG_UPLINK_ROLLED_BACK',
-      size: 500,
-      seen: 501,
-    });
-    expect(errors.map(({ code }) => code)).toEqual(['TG_UPLINK_ROLLED_BACK']);
-    expect(suspensions).toHaveLength(1);
-    expect(text(Buffer.from(suspensions[0]!.evidence, 'base64'))).toBe(text(ack({})));
-    // Nothing is deleted on the word of somebody who knows another ledger.
-    expect(store.acks).toEqual([]);
-  });
-
-  it('goes on while the recipient has seen no more than there is', async () => {
-    const { clock, broker, store, uplink } = made({ verifyAck: signed(500) });
-    store.head = async () => ({ size: 500, root: new Uint8Array(32) });
-    const stream = streamEntry(1);
-    store.begin(stream);
-    append(store, stream, 0, 1);
-    uplink.start();
-    await clock.pass(100);
-    await broker.deliver('ack', ack({}));
-    await clock.pass(100);
-    append(store, stream, 1, 5);
-    await clock.pass(1_000);
-    expect(broker.rows.length).toBe(7);
-    expect(uplink.status().suspended).toBeNull();
-    expect(store.acks).toHaveLength(1);
-  });
-
-  it('stays suspended over a restart, and where the file of it is damaged', async () => {
-    const folder = mkdtempSync(join(tmpdir(), 'tollgate-suspension-'));
-    const file = join(folder, 'suspended.json');
-    expect(await readSuspension(file)).toBeNull();
-    const suspension = rolledBack(5, 9, Buffer.from('signed'));
-    await writeSuspension(file, suspension);
-    expect(await readSuspension(file)).toEqual(suspension);
-    for (const damage of ['', '{', 'null', '{"reason":"none"}']) {
-      writeFileSync(file, damage);
-      const { clock, broker, store, uplink } = made({ suspended: await readSuspension(file) });
-      store.begin(streamEntry(1));
-      uplink.start();
-      await clock.pass(1_000);
-      expect(broker.rows).toEqual([]);
-      expect(uplink.status().suspended?.code).toBe('TG_UPLINK_ROLLED_BACK');
-    }
-    rmSync(folder, { recursive: true, force: true });
-  });
-});
-
-describe('what comes to the unit', () => {
-  it('is checked only so often while nobody of the unit signs it; the rows stay and the store is not asked', async () => {
-    let checked = 0;
-    const { clock, broker, store, uplink, errors } = made({
-      verifyAck: async (bytes) => {
-        checked++;
-        return await verifyPlain(bytes);
-      },
-    });
-    let asked = 0;
-    store.head = async () => {
-      asked++;
-      return { size: 0, root: new Uint8Array(32) };
-    };
-    const stream = streamEntry(1);
-    store.begin(stream);
-    uplink.start();
-    await clock.pass(100);
-    for (let i = 0; i < 10_000; i++) await broker.deliver('ack', Buffer.from('tampered'));
-    await clock.pass(10);
-    for (let second = 0; second < 60; second++) {
-      for (let i = 0; i < 100; i++) await broker.deliver('ack', Buffer.from('tampered'));
-      await clock.pass(1_000, 100);
-    }
-    // Fifty at once, five a second after; those that come while one is being checked are checked with it.
-    expect(checked).toBeLessThan(1_000);
-    expect(uplink.status().refusedAcks).toBe(16_000);
-    // Once a minute, not sixteen thousand times.
-    expect(errors.length).toBeLessThanOrEqual(3);
-    expect(errors[0]).toMatchObject({ code: 'TG_ACK_REFUSED' });
-    expect(asked).toBe(0);
-    expect(store.acks).toEqual([]);
-    await clock.pass(1_000, 100);
-    await broker.deliver('ack', ack({ upto: 0 }));
-    await clock.pass(10);
-    expect(store.acks).toHaveLength(1);
-  });
-
-  it('holds documents to a size and a rate, and says what it let go', async () => {
-    const documents: number[] = [];
-    const { clock, broker, uplink, errors } = made({ onDocument: async (bytes) => void documents.push(bytes.length) });
-    uplink.start();
-    await clock.pass(100);
-    await broker.deliver('doc', new Uint8Array(MOST_DOCUMENT_BYTES + 1));
-    await broker.deliver('doc', new Uint8Array(MOST_DOCUMENT_BYTES));
-    expect(documents).toEqual([MOST_DOCUMENT_BYTES]);
-    for (let i = 0; i < 1_000; i++) await broker.deliver('doc', new Uint8Array(1));
-    expect(documents.length).toBeLessThanOrEqual(61);
-    expect(errors.map(({ code }) => code)).toEqual(['TG_UPLINK_DOCUMENT']);
-    await clock.pass(10_000, 1_000);
-    await broker.deliver('doc', new Uint8Array(2));
-    expect(documents.at(-1)).toBe(2);
-    expect(uplink.status()).toMatchObject({ documents: documents.length, refusedDocuments: 1_003 - documents.length });
-  });
-
-  it('is not acknowledged to the broker before it was taken', async () => {
-    const taking = Promise.withResolvers<void>();
-    const { clock, broker, uplink } = made({ onDocument: () => taking.promise });
-    uplink.start();
-    await clock.pass(100);
-    let taken = false;
-    const delivery = broker.deliver('doc', new Uint8Array(1)).then(() => {
-      taken = true;
-    });
-    await quiet();
-    expect(taken).toBe(false);
-    taking.resolve();
-    await delivery;
-  });
-});
-
 describe('the waits between connections', () => {
   it('grow to half a minute on average while a broker does not answer, however long each attempt takes', async () => {
     let attempts = 0;
@@ -467,11 +316,45 @@ describe('a pseudonym whose rows are all acknowledged', () => {
     await clock.pass(20_000, 100);
     // PUBACK is not enough.
     expect(broker.forgotten).toBe(0);
-    await store.ack({ stream: stream.stream, uptoSeq: 2, missing: [], state: 'opened', signed: new Uint8Array() });
+    const now = streamEntry(2);
+    store.begin(now);
+    append(store, now, 0, 3);
+    await broker.deliver('ack', ack({ upto: 1 }));
     await clock.pass(20_000, 100);
+    expect(broker.forgotten).toBe(0);
+    await broker.deliver('ack', ack({ upto: 2 }));
+    await clock.pass(20_000, 100);
+    // Rows of the pseudonym of now may well wait.
+    expect((await store.stats()).pubacked).toBe(4);
     expect(broker.forgotten).toBe(1);
     const cleared = broker.sent.filter(({ payload, options }) => payload.length === 0 && options.retain);
     expect(cleared.map(({ topic }) => topic).sort()).toEqual([`v1/${TENANT}/${old}/st`, `${stream.topic}/s`]);
+  });
+
+  it('makes room for the next one when the unit takes another name, and no row goes under a name that is not its own', async () => {
+    const { clock, broker, store, uplink } = made({ window: 4 });
+    const names = ['BBBBBBBBBBBBBBBBBBBBBA', 'CCCCCCCCCCCCCCCCCCCCCA', 'DDDDDDDDDDDDDDDDDDDDDA'];
+    const streams = [PSEUDONYM, ...names].map((name, i) => streamEntry(i + 1, name));
+    uplink.start();
+    for (const [i, stream] of streams.entries()) {
+      if (i > 0) uplink.rename(names[i - 1]!);
+      store.begin(stream);
+      append(store, stream, 0, 5);
+      await clock.pass(i % 2 === 0 ? 0 : 300);
+    }
+    await clock.pass(120_000, 100);
+    for (const stream of streams) {
+      const own = broker.rows.filter(({ topic }) => topic === stream.topic).map(({ payload }) => text(payload));
+      expect([...new Set(own)].length).toBe(5);
+    }
+    expect(broker.sent.filter(({ topic, clientId }) => !topic.startsWith(`v1/${TENANT}/${clientId}/`))).toEqual([]);
+    expect(new Set(broker.links.map(({ clientId }) => clientId))).toEqual(new Set([PSEUDONYM, ...names]));
+    await expect(uplink.tell('doc', new Uint8Array(1))).resolves.toBeUndefined();
+    expect(broker.sent.at(-1)!.topic).toBe(`v1/${TENANT}/${names[2]}/st/doc`);
+    for (let i = 0; i < streams.length; i++) await broker.deliver('ack', ack({ stream: i + 1, upto: 4 }));
+    await clock.pass(60_000, 100);
+    expect(store.rows.size).toBe(0);
+    expect(uplink.status().connected).toBe(true);
   });
 
   it('connects with the certificate of its own name', async () => {
@@ -487,54 +370,5 @@ describe('a pseudonym whose rows are all acknowledged', () => {
     await clock.pass(1_000);
     expect(names).toEqual([PSEUDONYM, old]);
     for (const { clientId, tls: used } of broker.links) expect(used).toEqual({ ca: `ca for ${clientId}` });
-  });
-});
-
-describe('the count of bytes', () => {
-  const folder = mkdtempSync(join(tmpdir(), 'tollgate-traffic-'));
-  const file = join(folder, 'traffic.json');
-  afterEach(() => rmSync(file, { force: true }));
-
-  it('sums connections, by network, over restarts', async () => {
-    const lte = new Traffic('lte', trafficFile(file), 0);
-    await lte.load();
-    const wire = { sentBytes: 10, receivedBytes: 1 };
-    lte.began(wire);
-    wire.sentBytes = 20;
-    expect(lte.totals()).toEqual([{ network: 'lte', sent: 20, received: 1 }]);
-    lte.ended(wire, 0);
-    lte.ended(wire, 0);
-    await lte.save(0);
-    const wlan = new Traffic('wlan', trafficFile(file), 0);
-    await wlan.load();
-    wlan.began({ sentBytes: 5, receivedBytes: 6 });
-    const totals = [
-      { network: 'lte', sent: 20, received: 1 },
-      { network: 'wlan', sent: 5, received: 6 },
-    ];
-    expect(wlan.totals()).toEqual(totals);
-    await wlan.save(0);
-    expect(JSON.parse(readFileSync(file, 'utf8'))).toEqual(totals);
-  });
-
-  it('is written every ten minutes, not more often', async () => {
-    let writes = 0;
-    const counted = { read: async () => [], write: async () => void writes++ };
-    const traffic = new Traffic('lte', counted, 0);
-    for (let now = 0; now < 3_600_000; now += 1_000) await traffic.tick(now);
-    expect(writes).toBe(Math.floor(3_600_000 / SAVE_MS) - 1);
-  });
-
-  it('begins at nothing where its file is damaged, and costs nothing where it cannot be written', async () => {
-    for (const damage of ['', '{', '{}', '[{"network":"x","sent":-1,"received":0}]', '[null,3]']) {
-      writeFileSync(file, damage);
-      const traffic = new Traffic('lte', trafficFile(file), 0);
-      await traffic.load();
-      expect(traffic.totals()).toEqual([{ network: 'lte', sent: 0, received: 0 }]);
-    }
-    const nowhere = new Traffic('lte', trafficFile(join(folder, 'none', 'traffic.json')), 0);
-    await nowhere.load();
-    await nowhere.save(0);
-    expect(nowhere.totals()).toEqual([{ network: 'lte', sent: 0, received: 0 }]);
   });
 });

@@ -1,5 +1,8 @@
+import type { TollgateError } from '#contracts';
 import type { MqttLink, MqttOptions, PublishOptions } from '#firmware-bridge/mqtt';
-import type { UplinkTiming } from '../../agent/uplink.ts';
+import { createUplink, type Uplink, type UplinkOptions, type UplinkTiming } from '../../agent/uplink.ts';
+import { MemoryStore } from './memory-store.ts';
+import { PSEUDONYM, TENANT, verifyPlain } from './uplink-parts.ts';
 
 /** Time that stands until a test moves it. */
 export class FakeClock implements UplinkTiming {
@@ -39,6 +42,8 @@ export interface Sent {
   readonly topic: string;
   readonly payload: Uint8Array;
   readonly options: PublishOptions;
+  /** Under which it came. */
+  readonly clientId: string;
   readonly atMs: number;
 }
 
@@ -102,7 +107,13 @@ export class FakeBroker {
         return broker.unsentBytes;
       },
       publish: (topic, payload, publishOptions) => {
-        const sent = { topic, payload, options: publishOptions, atMs: this.#clock.monotonicMs() };
+        const sent = {
+          topic,
+          payload,
+          options: publishOptions,
+          clientId: options.clientId,
+          atMs: this.#clock.monotonicMs(),
+        };
         this.count++;
         if (this.keeps) this.sent.push(sent);
         this.onSent?.(sent);
@@ -122,3 +133,37 @@ export class FakeBroker {
     };
   };
 }
+
+/** An uplink between a store in memory and a broker of no bytes, in time that stands until it is moved. */
+export interface Made {
+  readonly clock: FakeClock;
+  readonly broker: FakeBroker;
+  readonly store: MemoryStore;
+  readonly uplink: Uplink;
+  readonly errors: TollgateError[];
+}
+
+export function made(options: Partial<UplinkOptions> = {}): Made {
+  const clock = new FakeClock();
+  const broker = new FakeBroker(clock);
+  const store = new MemoryStore(clock.monotonicMs);
+  const errors: TollgateError[] = [];
+  const uplink = createUplink({
+    store,
+    link: { url: 'mqtt://nowhere', protocol: 5 },
+    tenant: TENANT,
+    pseudonym: PSEUDONYM,
+    window: 16,
+    verifyAck: verifyPlain,
+    timing: clock,
+    connect: broker.connect,
+    observe: { error: (error) => void errors.push(error) },
+    ackTimeoutMs: 1e9,
+    ...options,
+  });
+  return { clock, broker, store, uplink, errors };
+}
+
+export const text = (bytes: Uint8Array) => Buffer.from(bytes).toString();
+/** What `verifyPlain` reads. */
+export const ack = (fields: object) => Buffer.from(JSON.stringify({ stream: 1, upto: 0, missing: [], ...fields }));
