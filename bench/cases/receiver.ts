@@ -1,4 +1,4 @@
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -76,6 +76,11 @@ interface Run {
   readonly processes: number;
   readonly recordsPerSecond: number;
   readonly perProcess: number;
+  /**
+   * CPU of all of them for one record, ms, the database's server not counted: a machine that does other work changes the
+   * rate and not this. Null where the platform does not tell.
+   */
+  readonly cpuMsARecord: number | null;
   /** What each of them stored. */
   readonly shares: readonly number[];
 }
@@ -94,6 +99,7 @@ async function runGroup(load: Load, folder: string, where: string, processes: nu
       onClose: () => undefined,
     });
     for (const { topic, bytes } of load.sessions) await link.publish(topic, bytes, { retain: true });
+    const cpuBefore = cpuMs(running);
     const begun = performance.now();
     const flight = new Set<Promise<void>>();
     for (const { topic, bytes } of load.records) {
@@ -104,6 +110,7 @@ async function runGroup(load: Load, folder: string, where: string, processes: nu
     await Promise.all(flight);
     while ((await stored(store)) < load.records.length) await sleep(POLL_MS);
     const seconds = (performance.now() - begun) / 1000;
+    const cpuAfter = cpuMs(running);
     await link.end();
     for (const { child } of running) child.kill('SIGTERM');
     for (const { exited } of running) await exited;
@@ -113,12 +120,32 @@ async function runGroup(load: Load, folder: string, where: string, processes: nu
       processes,
       recordsPerSecond: Math.round(recordsPerSecond),
       perProcess: Math.round(recordsPerSecond / processes),
+      cpuMsARecord:
+        cpuAfter === null || cpuBefore === null ? null : round((cpuAfter - cpuBefore) / load.records.length),
       shares,
     };
   } finally {
     for (const { child } of running) child.kill('SIGKILL');
     await store.close();
     await broker.stop();
+  }
+}
+
+/** Ticks a second of /proc: USER_HZ is 100 on every Linux. */
+const TICK_MS = 10;
+
+/** User and system time of these processes, ms. */
+function cpuMs(running: readonly Running[]): number | null {
+  try {
+    return running.reduce((sum, { child }) => {
+      const fields = readFileSync(`/proc/${child.pid}/stat`, 'utf8')
+        .replace(/^.*\) /, '')
+        .split(' ');
+      // utime and stime are fields 14 and 15 of proc(5), 11 and 12 after the name.
+      return sum + (Number(fields[11]) + Number(fields[12])) * TICK_MS;
+    }, 0);
+  } catch {
+    return null;
   }
 }
 
