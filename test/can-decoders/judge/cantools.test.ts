@@ -7,7 +7,7 @@ import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type Database, loadDatabase } from '#dbc';
-import { createDecoder, type DecodedFrame, overlaps, RowReader, signalInfos } from '#decoders';
+import { createDecoder, createEncoder, type DecodedFrame, overlaps, RowReader, signalInfos } from '#decoders';
 import { batchOfRecords, RECORD_BYTES, randomFrames } from './frames.ts';
 import { pythonWith } from './python.ts';
 
@@ -23,6 +23,9 @@ const LIMIT_MS = 240_000;
 /** The pattern that the judge writes for a signal that is not there. */
 const ABSENT = 0x7ff8dead;
 const MOST_PROBLEMS = 20;
+/** The judge encodes each tenth frame that it decoded. */
+const ENCODED_EVERY = 10;
+const ENCODED_BYTES = 65;
 
 const python = pythonWith('cantools', 'decoders are not judged');
 const hasCorpus = existsSync(CORPUS);
@@ -47,6 +50,7 @@ class Tally {
   labels = 0;
   big = 0;
   refusals = 0;
+  encodes = 0;
   unexplained = 0;
   readonly problems: string[] = [];
 
@@ -81,12 +85,13 @@ describe.skipIf(python === null || !hasCorpus)('cantools, on a million random fr
   }, LIMIT_MS);
   afterAll(() => rmSync(dir, { recursive: true }));
 
-  it('decodes the same values, to the last bit, and no others', () => {
+  it('decodes the same values, to the last bit, and no others, and encodes them to the same bytes', () => {
     expect(tally.problems).toEqual([]);
     expect(tally.frames).toBeGreaterThan(LEAST_FRAMES);
     expect(tally.values).toBeGreaterThan(LEAST_FRAMES);
+    expect(tally.encodes).toBeGreaterThan(LEAST_FRAMES / 20);
     console.info(
-      `cantools: ${tally.values} values and ${tally.labels} labels of ${tally.frames} frames of ${tally.files} databases are equal, ${tally.big} of them integers beyond 2^53; it refuses ${tally.refusedFiles} databases and ${tally.refusals} frames`,
+      `cantools: ${tally.values} values and ${tally.labels} labels of ${tally.frames} frames of ${tally.files} databases are equal, ${tally.big} of them integers beyond 2^53, ${tally.encodes} frames encode alike; it refuses ${tally.refusedFiles} databases and ${tally.refusals} frames`,
     );
   });
 
@@ -136,6 +141,7 @@ function compare(file: string, database: Database, records: Uint8Array, out: Buf
   const rows = new RowReader(decoder.layout, database).read(decoder.decode(batchOfRecords(records)));
   const words = new DataView(records.buffer, records.byteOffset);
   const refusable = new Map<string, ReturnType<typeof overlaps>>();
+  const encoded: DecodedFrame[] = [];
   let at = 0;
   let big = 0;
   let sum = 0n;
@@ -170,10 +176,35 @@ function compare(file: string, database: Database, records: Uint8Array, out: Buf
         sum += came;
       }
     }
+    if (i % ENCODED_EVERY === 0) encoded.push(row);
   }
+  compareEncodes(file, database, encoded, out.subarray(headEnd + 1 + count + at), tally);
   tally.big += big;
   if (big !== head.big[0] || BigInt.asUintN(64, sum).toString() !== head.big[1]) {
     tally.problem(`${file}: ${big} integers beyond 2^53, their sum ${BigInt.asUintN(64, sum)}, wanted ${head.big}`);
+  }
+}
+
+/** Of each frame the bytes that its values encode to; one byte in front tells whether the judge encodes them at all. */
+function compareEncodes(
+  file: string,
+  database: Database,
+  frames: readonly DecodedFrame[],
+  bytes: Uint8Array,
+  tally: Tally,
+): void {
+  const { encode } = createEncoder({ ...database, messages: database.messages.toReversed() });
+  for (const [i, { message, values }] of frames.entries()) {
+    const wanted = bytes.subarray(i * ENCODED_BYTES + 1, (i + 1) * ENCODED_BYTES);
+    // A NaN loses its payload bits on the way through a double.
+    if (bytes[i * ENCODED_BYTES] !== 1 || [...values.values()].some(Number.isNaN)) continue;
+    tally.encodes++;
+    const { data } = encode(message.name, Object.fromEntries(values));
+    const isSame = wanted.every((byte, at) => byte === (data[at] ?? 0));
+    if (!isSame)
+      tally.problem(
+        `${file}: ${message.name} encodes as ${Buffer.from(data).toString('hex')}, wanted ${Buffer.from(wanted).toString('hex')}`,
+      );
   }
 }
 

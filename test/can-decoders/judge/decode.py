@@ -3,7 +3,8 @@
 FRAMES: records of 72 bytes: id word (u32, bit 31: 29 bits), length (u8), three bytes of nothing, payload.
 OUT: one JSON line {"messages": {word: {"signals": [names], "labels": {name: {raw: text}}}}, "big": [count, sum]} or
 {"refused": reason}, then a byte a frame (0 decoded, 1 refused, 2 unknown), and a double a signal of its message where it is 0, in the
-order of the names; a signal that is not there is the NaN with the payload of ABSENT. "big" are the integers that a double cannot hold:
+order of the names; a signal that is not there is the NaN with the payload of ABSENT; then, for each tenth frame that is 0, a byte (1: the
+values encode) and 64 bytes, what they encode to. "big" are the integers that a double cannot hold:
 how many, and their sum modulo 2^64.
 """
 import json
@@ -14,6 +15,7 @@ import cantools
 
 ABSENT = struct.unpack("<d", struct.pack("<Q", 0x7FF8DEAD00000000))[0]
 RECORD = 72
+ENCODED_EVERY = 10
 
 
 def labels_of(message):
@@ -22,6 +24,14 @@ def labels_of(message):
         for signal in message.signals
         if signal.choices
     }
+
+
+def encode(message, values):
+    try:
+        data = message.encode(values, strict=False)
+    except Exception:
+        return bytes(65)
+    return b"\1" + data.ljust(64, b"\0")
 
 
 def judge(dbc, frames, out):
@@ -40,6 +50,7 @@ def judge(dbc, frames, out):
         data = file.read()
     statuses = bytearray()
     values = bytearray()
+    encoded = bytearray()
     big = [0, 0]
     for at in range(0, len(data), RECORD):
         word = int.from_bytes(data[at : at + 4], "little")
@@ -61,6 +72,8 @@ def judge(dbc, frames, out):
             row.append(value)
         statuses.append(0)
         values += packers[word].pack(*row)
+        if at // RECORD % ENCODED_EVERY == 0:
+            encoded += encode(message, decoded)
     head = {
         "messages": {
             str(word): {"signals": names[word], "labels": labels_of(message)} for word, message in messages.items()
@@ -71,6 +84,7 @@ def judge(dbc, frames, out):
         file.write(json.dumps(head).encode() + b"\n")
         file.write(statuses)
         file.write(values)
+        file.write(encoded)
 
 
 for line in sys.stdin:
