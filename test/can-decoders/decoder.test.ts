@@ -359,6 +359,56 @@ describe('the compiled decoder and the interpreter', () => {
   });
 });
 
+describe('messages of every size in one batch', () => {
+  // 1 to 64 cells, Intel and Motorola, signed and not, so that rows end at every place of a block of pairs.
+  const messages = [1, 2, 3, 7, 8, 13, 21, 30, 31, 48, 63, 64].flatMap((count, m) => {
+    const bits = Math.floor(64 / count);
+    const signals = Array.from({ length: count }, (_, i) => {
+      const motorola = (m + i) % 2 === 1 && bits <= 8 && 8 % bits === 0;
+      const start = motorola ? i * bits + bits - 1 : i * bits;
+      const order = motorola ? ('motorola' as const) : ('intel' as const);
+      return signal({ name: `s${i}`, start, length: bits, byteOrder: order, signed: i % 3 === 1 });
+    });
+    return [message({ name: `M${count}`, id: 0x100 + m, signals })];
+  });
+  const db = database(...messages);
+  // Unknown ids, remote frames and short frames stand between the others, and last.
+  const frames = Array.from({ length: 400 }, (_, i) => ({
+    id: i % 11 === 5 ? 0x7ff : i % 13 === 6 ? (0x40000100 | 0) >>> 0 : 0x100 + ((i * 7) % messages.length),
+    data: Array.from(
+      { length: i % 17 === 3 ? i % 8 : 8 },
+      (_, byte) => (i * 37 + byte * 101 + ((i * byte) >> 2)) & 255,
+    ),
+  }));
+
+  it.each(['scalar', 'simd', 'grouped'] as const)('give the same rows in the %s form as bit by bit', (form) => {
+    for (const maxFrames of [1, 5, 1024]) {
+      const input = { channel: 0, database: db, signals: signalInfos(db), maxFrames, form };
+      const [compiled, slow] = [createDecoder(input), createInterpreter(input)];
+      for (const count of [frames.length, 399, 6]) {
+        const a = compiled.decode(batchOf(frames.slice(0, count)));
+        const b = slow.decode(batchOf(frames.slice(0, count)));
+        expect([a.rows, a.unknown, a.ignored, a.short]).toEqual([b.rows, b.unknown, b.ignored, b.short]);
+        expect(presence(compiled, a)).toEqual(presence(slow, b));
+        expect(Array.from(a.f64.subarray(0, a.bytes / 8))).toEqual(Array.from(b.f64.subarray(0, b.bytes / 8)));
+      }
+    }
+  });
+
+  it.each(['simd', 'grouped'] as const)('leave nothing of a last frame without message in the %s form', (form) => {
+    const decoder = createDecoder({ channel: 0, database: db, signals: signalInfos(db), form });
+    const rows = decoder.decode(
+      batchOf([
+        { id: 0x100, data: Array(8).fill(1) },
+        { id: 0x7ff, data: Array(8).fill(0xee) },
+      ]),
+    );
+    const behind = Array.from(rows.u32.subarray(rows.bytes / 4, rows.bytes / 4 + 512));
+    expect(behind.every((word) => word === 0)).toBe(true);
+    expect(Buffer.from(decoder.memory).includes(Buffer.alloc(8, 0xee))).toBe(false);
+  });
+});
+
 /** Header and presence words of every row. */
 function presence({ layout }: Decoder, { u32, bytes }: { u32: Uint32Array; bytes: number }): number[] {
   const words: number[] = [];

@@ -84,7 +84,7 @@ describe('the table of instructions', () => {
       /^(i8x16|i16x8|i32x4|i64x2|f32x4|f64x2)\.(abs|neg|sqrt|ceil|convert_low_i32x4_s|popcnt)$/.test(name),
     );
     const binary = OPCODES.filter(({ name }) =>
-      /^(i8x16|i16x8|i32x4|i64x2|f32x4|f64x2)\.(add|sub|mul|eq|ne|swizzle|min|pmax|gt_s|le)$|^v128\.(and|or|xor|andnot)$/.test(
+      /^(i8x16|i16x8|i32x4|i64x2|f32x4|f64x2)\.(add|sub|mul|eq|ne|swizzle|relaxed_swizzle|min|pmax|gt_s|le)$|^v128\.(and|or|xor|andnot)$/.test(
         name,
       ),
     );
