@@ -18,6 +18,7 @@ import type {
   RecordQuery,
   StreamEntry,
 } from './contract.ts';
+import { passes } from './database.ts';
 import { type Group, GroupBuilder } from './group.ts';
 import type { Answer, Failure, Opened, Request, Taken } from './protocol.ts';
 import type { FaultAt } from './writer.ts';
@@ -65,6 +66,10 @@ export interface StoreOptions {
   readonly faultAt?: FaultAt;
   /** Test hook: a disk that is full at this many pages. */
   readonly maxPages?: number;
+  /** Test hook: a disk that takes no writes any more. */
+  readonly readOnly?: boolean;
+  /** Hard cap of the bytes of one recipient's records in the spool; none without it. */
+  readonly maxRecipientBytes?: number;
   /** Test hook: length of the WAL, pages. */
   readonly walPages?: number;
 }
@@ -124,6 +129,7 @@ class ThreadStore implements DurableStore {
   #draining = false;
   #retry: (() => void) | null = null;
   #fault: TollgateError | null = null;
+  #lastStats: Omit<DurableStats, 'fault'> | null = null;
   /** The end: closed, or a file that is damaged. */
   #over: TollgateError | null = null;
   #readyWaiters: (() => void)[] = [];
@@ -147,7 +153,13 @@ class ThreadStore implements DurableStore {
 
   async open(): Promise<void> {
     const { file, maxBytes, bootId, faultAt, maxPages, walPages, keepLeavesMs = KEEP_LEAVES_MS } = this.#options;
-    const hooks = { ...(maxPages !== undefined && { maxPages }), ...(walPages !== undefined && { walPages }) };
+    const { readOnly, maxRecipientBytes = Number.POSITIVE_INFINITY } = this.#options;
+    const hooks = {
+      readOnly: readOnly === true,
+      maxRecipientBytes,
+      ...(maxPages !== undefined && { maxPages }),
+      ...(walPages !== undefined && { walPages }),
+    };
     try {
       const settings = { file, maxBytes, bootId, faultAt, keepLeavesMs, ...hooks };
       const gatherMs = this.#options.gatherMs ?? GATHER_MS;
@@ -155,6 +167,7 @@ class ThreadStore implements DurableStore {
       for (const [key, value] of opened.budgets) this.#budgets.set(key, { value });
       for (const version of opened.documents) this.#versions.set(nameOf(version.issuer, version.document), version);
       this.#head = (await this.#keys(opened.agreements)) as Head;
+      this.#lastStats = (await this.#call({ op: 'stats' })) as Omit<DurableStats, 'fault'>;
     } catch (error) {
       await this.#worker.terminate();
       throw error;
@@ -331,7 +344,12 @@ class ThreadStore implements DurableStore {
   }
 
   async stats(): Promise<DurableStats> {
+    // A damaged file answers nothing more; what it said last still tells what was in it.
+    if (this.#over?.code === 'TG_STORE_CORRUPT' && this.#lastStats !== null) {
+      return { ...this.#lastStats, fault: this.#over.code };
+    }
     const stats = (await this.#call({ op: 'stats' })) as Omit<DurableStats, 'fault'>;
+    this.#lastStats = stats;
     return { ...stats, fault: this.#fault?.code ?? null };
   }
 
@@ -521,7 +539,7 @@ const NO_BUDGETS: readonly Budget[] = [];
 
 /** A group that cannot be written now, and is tried again. */
 function isHeldBack(error: unknown): boolean {
-  return error instanceof TollgateError && (error.code === 'TG_STORE_FULL' || error.code === 'TG_STORE_KEY');
+  return passes(error) || (error instanceof TollgateError && error.code === 'TG_STORE_KEY');
 }
 
 const nameOf = (issuer: string, document: string) => `${issuer}\0${document}`;

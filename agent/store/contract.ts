@@ -15,6 +15,8 @@ export interface StreamEntry {
   readonly agreement: string;
   readonly campaign: string;
   readonly priority: number;
+  /** Records older than this leave the spool unsent, ms of UTC; none without it. */
+  readonly ttlMs?: number;
   /** Topic of the records; the session goes to `topic + '/s'`, proofs to `topic + '/p'`. */
   readonly topic: string;
   /** COSE_Sign1 session message. */

@@ -19,6 +19,8 @@ export interface WriterOptions {
   readonly file: string;
   /** Test hook: a disk that is full at this many pages. */
   readonly maxPages?: number;
+  /** Test hook: a disk that takes no writes any more. */
+  readonly readOnly?: boolean;
   /** Test hook: pages of WAL after which they are copied into the database; `AUTOCHECKPOINT_PAGES` without it. */
   readonly walPages?: number;
 }
@@ -26,9 +28,10 @@ export interface WriterOptions {
 /**
  * Opens the file to write, makes its tables where it is new, and checks it.
  *
- * @throws {TollgateError} TG_STORE_CORRUPT, TG_STORE_VERSION, TG_STORE_FULL, TG_STORE_IO
+ * @throws {TollgateError} TG_STORE_CORRUPT, TG_STORE_VERSION, TG_STORE_FULL, TG_STORE_READONLY, TG_STORE_IO
  */
-export function connectWriter({ file, maxPages, walPages = AUTOCHECKPOINT_PAGES }: WriterOptions): Connection {
+export function connectWriter(options: WriterOptions): Connection {
+  const { file, maxPages, readOnly, walPages = AUTOCHECKPOINT_PAGES } = options;
   return translated(file, () => {
     const db = new Database(file);
     try {
@@ -45,6 +48,7 @@ export function connectWriter({ file, maxPages, walPages = AUTOCHECKPOINT_PAGES 
       makeTables(db, file);
       const verdict = value(db, 'PRAGMA quick_check(1)');
       if (verdict !== 'ok') throw new TollgateError('TG_STORE_CORRUPT', `SQLite says: ${verdict}`, { place: { file } });
+      if (readOnly === true) db.exec('PRAGMA query_only = ON');
       return db;
     } catch (error) {
       db.close();
@@ -137,6 +141,11 @@ export function lock(file: string): Connection {
   });
 }
 
+/** Faults that pass: what was appended waits in memory, what is stored can be read and sent, and the store tries again. */
+export function passes(error: unknown): boolean {
+  return error instanceof TollgateError && ['TG_STORE_FULL', 'TG_STORE_READONLY'].includes(error.code);
+}
+
 /** The codes of SQLite as ours; what is no SQLite error passes unchanged. */
 export function translate(error: unknown, file: string): unknown {
   if (!isSqlite(error)) return error;
@@ -163,9 +172,12 @@ function isSqlite(error: unknown): error is SqliteError {
 
 /** Codes that a disk without room gives: a write or a growth of the WAL's index that did not fit. */
 const NO_ROOM = ['SQLITE_FULL', 'SQLITE_IOERR_WRITE', 'SQLITE_IOERR_SHMSIZE', 'SQLITE_IOERR_TRUNCATE'];
+/** A file or file system that may only be read, or became so (ext4 remounts itself after an error). */
+const READ_ONLY = 'SQLITE_READONLY';
 const BROKEN = ['SQLITE_CORRUPT', 'SQLITE_NOTADB', 'SQLITE_IOERR_SHORT_READ'];
 
 function codeOf({ code }: SqliteError): ErrorCode {
   if (NO_ROOM.includes(code)) return 'TG_STORE_FULL';
+  if (code.startsWith(READ_ONLY)) return 'TG_STORE_READONLY';
   return BROKEN.some((known) => code.startsWith(known)) ? 'TG_STORE_CORRUPT' : 'TG_STORE_IO';
 }

@@ -1,3 +1,4 @@
+import { TollgateError } from '#contracts';
 import type { Connection } from './database.ts';
 import { packRows, Rows, Segment, unpackRows } from './segment.ts';
 import type { StreamState, Streams } from './streams.ts';
@@ -59,6 +60,9 @@ export class Outbox {
   readonly #statements;
   readonly #lanes = new Map<number, Lane>();
   readonly #inflight = new Map<number, number>();
+  /** Bytes of records by recipient, and below which row none of a rank and recipient is left. */
+  readonly #recipients = new Map<string, number>();
+  readonly #lows = new Map<string, number>();
   readonly #proofs = new Map<number, Set<number>>();
   #segments: Segment[] = [];
   /** Segments with rows in memory that may go, longest unused first. */
@@ -103,6 +107,8 @@ export class Outbox {
     this.#segments = [];
     this.#loaded.clear();
     this.#proofs.clear();
+    this.#recipients.clear();
+    this.#lows.clear();
     this.#open = null;
     this.#dead = [];
     this.#body = null;
@@ -148,6 +154,7 @@ export class Outbox {
     if (kind === KIND_SESSION) stream.sessionId = id;
     if (kind === KIND_RECORD) {
       this.bytes += rows.size[index]!;
+      this.#recipients.set(stream.recipient, (this.#recipients.get(stream.recipient) ?? 0) + rows.size[index]!);
       if (stream.outstanding++ === 0) stream.lowId = id;
       stream.lastId = id;
     }
@@ -363,6 +370,7 @@ export class Outbox {
     if (kind === KIND_RECORD) {
       stream.outstanding--;
       this.bytes -= size;
+      this.#recipients.set(stream.recipient, this.#recipients.get(stream.recipient)! - size);
     }
     this.#streams.touch(stream);
     if (segment.live > 0 || segment === this.#open) return;
@@ -471,28 +479,57 @@ export class Outbox {
     lane.queued++;
   }
 
-  /** Whole records leave, lowest priority and then oldest first, until `maxBytes` hold. */
-  evict(maxBytes: number): Removed[] {
+  /** Recipients with more bytes of records than so many. */
+  *over(maxBytes: number): Generator<string> {
+    for (const [recipient, bytes] of this.#recipients) if (bytes > maxBytes) yield recipient;
+  }
+
+  /**
+   * Whole records leave, lowest priority and then oldest first, until `maxBytes` hold.
+   *
+   * @param recipient of this one only; null of all
+   */
+  evict(maxBytes: number, recipient: string | null = null): Removed[] {
     const removed: Removed[] = [];
-    for (let priority = 0; priority < PRIORITIES && this.bytes > maxBytes; priority++) {
+    const bytes = () => (recipient === null ? this.bytes : (this.#recipients.get(recipient) ?? 0));
+    for (let priority = 0; priority < PRIORITIES && bytes() > maxBytes; priority++) {
       const rank = rankOf(KIND_RECORD, priority);
       const lanes = [...this.#lanes.values()].filter((lane) => lane.rank === rank);
-      const low = Math.min(...lanes.map((lane) => lane.low));
+      const place = `${rank} ${recipient ?? ''}`;
+      const low = Math.max(Math.min(...lanes.map((lane) => lane.low)), this.#lows.get(place) ?? 0);
       if (low === Number.POSITIVE_INFINITY) continue;
       let kept = 0;
       let last = low - 1;
       this.#each(low, this.nextId, (segment, index, id) => {
-        if (this.bytes <= maxBytes) return false;
+        if (bytes() <= maxBytes) return false;
         const rows = segment.rows!;
         last = id;
         if (rows.lane[index]! % RANKS !== rank || rows.state[index] === STATE_GONE) return true;
+        const other = recipient !== null && this.#streams.byId(rows.stream[index]!).recipient !== recipient;
+        if (other) return true;
         // What is on its way may arrive: it is acknowledged or comes back.
         if (this.#inflight.has(id)) kept ||= id;
         else removed.push(this.#drop(segment, index));
         return true;
       });
-      for (const lane of lanes) lane.low = Math.max(lane.low, kept || last + 1);
+      if (recipient === null) for (const lane of lanes) lane.low = Math.max(lane.low, kept || last + 1);
+      else this.#lows.set(place, kept || last + 1);
     }
+    return removed;
+  }
+
+  /** Records of a stream leave, oldest first, as long as `old` says so of their leaf. */
+  expire(stream: StreamState, old: (leaf: number) => boolean): Removed[] {
+    const removed: Removed[] = [];
+    if (stream.outstanding === 0) return removed;
+    this.#each(stream.lowId, stream.lastId + 1, (segment, index, id) => {
+      const rows = segment.rows!;
+      const live = rows.state[index] !== STATE_GONE && kindOf(rows.lane[index]!) === KIND_RECORD;
+      if (!live || rows.stream[index] !== stream.id) return true;
+      if (!old(rows.leaf[index]!)) return false;
+      if (!this.#inflight.has(id)) removed.push(this.#drop(segment, index));
+      return true;
+    });
     return removed;
   }
 
@@ -611,7 +648,11 @@ export class Outbox {
   #rows(segment: Segment): Rows {
     if (segment.rows === null) {
       const [rows, state] = this.#statements.rows.get(segment.first) as [Uint8Array, Uint8Array | null];
-      segment.rows = unpackRows(rows, state);
+      try {
+        segment.rows = unpackRows(rows, state);
+      } catch (cause) {
+        throw new TollgateError('TG_STORE_CORRUPT', `the rows from ${segment.first} on do not unpack`, { cause });
+      }
     }
     if (segment !== this.#open) {
       this.#loaded.delete(segment);

@@ -12,6 +12,8 @@ export interface StreamState {
   readonly campaign: string;
   readonly priority: number;
   readonly topic: string;
+  /** null: none. */
+  readonly ttlMs: number | null;
   /** First bytes of a hash of the spool key that its rows are wrapped under; null where there was none. */
   keyCheck: Uint8Array | null;
   nextSeq: number;
@@ -36,11 +38,11 @@ export interface StreamState {
 }
 
 type Row = [
-  number, Uint8Array, string, string, string, string, number, string, Uint8Array | null, number,
+  number, Uint8Array, string, string, string, string, number, string, number | null, Uint8Array | null, number,
   number, number, number, number, number, number, number,
 ]; // biome-ignore format: one column a field would be a page
 
-const COLUMNS = `s.id, s.stream, s.pseudonym, s.agreement, s.recipient, s.campaign, s.priority, s.topic, s.key_check, s.ended,
+const COLUMNS = `s.id, s.stream, s.pseudonym, s.agreement, s.recipient, s.campaign, s.priority, s.topic, s.ttl, s.key_check, s.ended,
   p.next_seq, p.first_leaf, p.last_leaf, p.published_seq, p.proven_seq, p.acked, p.evicted`;
 
 /** Streams with rows, with records that no published proof covers, or open; others are only in the tables. */
@@ -69,8 +71,8 @@ export class Streams {
     this.#find = db.prepare(`${from} WHERE s.stream = ?`).raw();
     this.#findId = db.prepare(`${from} WHERE s.id = ?`).raw();
     this.#insert = db.prepare(
-      `INSERT INTO stream (stream, pseudonym, recipient, purpose, agreement, campaign, priority, topic, key_check)
-       VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+      `INSERT INTO stream (stream, pseudonym, recipient, purpose, agreement, campaign, priority, topic, ttl, key_check)
+       VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
     );
     this.#insertProgress = db.prepare(
       'INSERT INTO progress (stream, next_seq, first_leaf, last_leaf) VALUES (?, 0, ?, ?)',
@@ -154,6 +156,7 @@ export class Streams {
       if (same && !other.ended) this.end(other);
     }
     const check = key?.check ?? null;
+    const ttlMs = info.ttlMs ?? null;
     const inserted = this.#insert.run(
       stream,
       pseudonym,
@@ -163,12 +166,13 @@ export class Streams {
       campaign,
       priority,
       topic,
+      ttlMs,
       check,
     );
     const id = Number(inserted.lastInsertRowid);
     this.#insertProgress.run(id, size, size - 1);
     if (session !== null) this.#insertSession.run(id, session);
-    const columns = [id, stream, pseudonym, agreement, recipient, campaign, priority, topic, check, 0] as const;
+    const columns = [id, stream, pseudonym, agreement, recipient, campaign, priority, topic, ttlMs, check, 0] as const;
     const state = stateOf([...columns, 0, size, size - 1, -1, -1, 0, 0]);
     this.#keep(state);
     this.#byRef.set(ref, id);
@@ -233,9 +237,10 @@ export class Streams {
 const keyOf = (stream: Uint8Array) => Buffer.from(stream.buffer, stream.byteOffset, stream.length).toString('latin1');
 
 function stateOf(row: Row): StreamState {
-  const [id, stream, pseudonym, agreement, recipient, campaign, priority, topic, check, ended, ...progress] = row;
+  const [id, stream, pseudonym, agreement, recipient, campaign, priority, topic, ttlMs, check, ended, ...progress] =
+    row;
   const [nextSeq, firstLeaf, lastLeaf, publishedSeq, provenSeq, acked, evicted] = progress;
-  const fixed = { id, stream, pseudonym, agreement, recipient, campaign, priority, topic, keyCheck: check };
+  const fixed = { id, stream, pseudonym, agreement, recipient, campaign, priority, topic, ttlMs, keyCheck: check };
   const moving = { nextSeq, firstLeaf, lastLeaf, publishedSeq, provenSeq, acked, evicted, ended: ended === 1 };
   return { ...fixed, ...moving, lastBytes: null, outstanding: 0, lowId: 0, lastId: 0, sessionId: 0, dropped: false };
 }

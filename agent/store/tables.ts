@@ -31,7 +31,7 @@ CREATE TABLE published (recipient TEXT PRIMARY KEY, size INTEGER NOT NULL);
 CREATE TABLE stream (
   id INTEGER PRIMARY KEY, stream BLOB NOT NULL UNIQUE, pseudonym TEXT NOT NULL, recipient TEXT NOT NULL,
   purpose TEXT NOT NULL, agreement TEXT NOT NULL, campaign TEXT NOT NULL, priority INTEGER NOT NULL,
-  topic TEXT NOT NULL, key_check BLOB, ended INTEGER NOT NULL DEFAULT 0);
+  topic TEXT NOT NULL, ttl INTEGER, key_check BLOB, ended INTEGER NOT NULL DEFAULT 0);
 -- Pseudonyms in the order in which they were taken; an outbox lane names one by its number.
 CREATE TABLE line (id INTEGER PRIMARY KEY, pseudonym TEXT NOT NULL UNIQUE);
 -- next_seq is the nonce: a sequence number is used once.

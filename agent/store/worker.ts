@@ -1,12 +1,14 @@
 import { parentPort } from 'node:worker_threads';
 import { TollgateError } from '#contracts';
 import type { Ack } from './contract.ts';
+import { passes, translate } from './database.ts';
 import type { Answer, Message, Request } from './protocol.ts';
 import { Writer } from './writer.ts';
 
 /** The writer's thread: one request after the other, each answered once. */
 const port = parentPort!;
 let writer: Writer | null = null;
+let file = '';
 let gatherMs = 0;
 let gathering: NodeJS.Timeout | undefined;
 
@@ -32,6 +34,7 @@ function post(answer: Answer, transfer: ArrayBuffer[] = []): void {
 
 function serve(request: Request): unknown {
   if (request.op === 'open') {
+    file = request.settings.file;
     writer = new Writer(request.settings);
     gatherMs = request.gatherMs;
     return writer.opened();
@@ -93,12 +96,13 @@ function foldAnswers(): void {
     writer?.fold();
   } catch (error) {
     // Nothing is lost by it: what no disk took is tried with the next commit, and sent again after a power cut.
-    if (error instanceof TollgateError && error.code === 'TG_STORE_FULL') return;
+    if (passes(error)) return;
     throw error;
   }
 }
 
-function described(error: unknown): NonNullable<Answer['error']> {
+function described(thrown: unknown): NonNullable<Answer['error']> {
+  const error = translate(thrown, file);
   if (error instanceof TollgateError) return { code: error.code, message: error.message };
   if (!(error instanceof Error)) return { code: null, message: String(error) };
   return { code: null, message: error.message, stack: error.stack };

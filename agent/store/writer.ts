@@ -15,7 +15,7 @@ import type {
   RecordQuery,
   RowKind,
 } from './contract.ts';
-import { type Connection, connectWriter, lock, translate, type WriterOptions } from './database.ts';
+import { type Connection, connectWriter, lock, passes, translate, type WriterOptions } from './database.ts';
 import { type Group, readGroup, type StreamInfo } from './group.ts';
 import { TILE_LEAVES } from './ledger-table.ts';
 import type { Removed } from './outbox.ts';
@@ -34,6 +34,8 @@ export interface FaultAt {
 
 export interface WriterSettings extends WriterOptions {
   readonly maxBytes: number;
+  /** Hard cap of the bytes of one recipient's records. */
+  readonly maxRecipientBytes: number;
   readonly bootId: Uint8Array;
   /** Leaves older than this under a checkpoint may go, ms. */
   readonly keepLeavesMs: number;
@@ -146,12 +148,33 @@ export class Writer {
       }
       for (const version of group.documents) this.#accept(version);
       this.#dropLost();
+      this.#expire();
+      for (const recipient of this.#state.outbox.over(this.#settings.maxRecipientBytes)) {
+        this.#gaps(this.#state.outbox.evict(this.#settings.maxRecipientBytes, recipient));
+      }
       this.#gaps(this.#state.outbox.evict(this.#settings.maxBytes));
       if (this.#mustFold || group.fields.length > 0 || !this.#state.keepHot()) this.#fold();
       this.#fault('rows-written');
     });
     this.#fault('transaction-committed');
     this.#commits++;
+  }
+
+  /** Within a transaction: records that are older than their stream allows leave. */
+  #expire(): void {
+    const { streams, outbox, ledger } = this.#state;
+    const now = this.#time.utcMs;
+    if (now === null) return;
+    for (const stream of streams.all()) {
+      const { ttlMs } = stream;
+      if (ttlMs === null || stream.outstanding === 0) continue;
+      this.#gaps(
+        outbox.expire(stream, (leaf) => {
+          const { utcMs } = readLeaf(ledger.leaf(leaf));
+          return utcMs !== null && utcMs + ttlMs < now;
+        }),
+      );
+    }
   }
 
   /** Makes durable what is in memory only. */
@@ -447,7 +470,7 @@ export class Writer {
       this.fold();
     } catch (error) {
       // What no fold could write is in `hot`, or is sent again.
-      if (codeOf(error) !== 'TG_STORE_FULL') throw error;
+      if (!passes(error)) throw error;
     } finally {
       this.#db.close();
       this.#lock.close();
@@ -555,8 +578,8 @@ export class Writer {
         this.#fold();
       });
     } catch (error) {
-      // A full disk does not keep what waits from being sent; the next start does this again.
-      if (codeOf(error) !== 'TG_STORE_FULL') throw error;
+      // A disk that takes nothing does not keep what waits from being sent; the next start does this again.
+      if (!passes(error)) throw error;
     }
   }
 

@@ -1,15 +1,16 @@
 import { createHash, generateKeyPairSync, hash, randomBytes, sign } from 'node:crypto';
-import { closeSync, fdatasyncSync, mkdtempSync, openSync, readFileSync, rmSync, writeSync } from 'node:fs';
+import { closeSync, fdatasyncSync, mkdtempSync, openSync, readFileSync, rmSync, statSync, writeSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { keyIdOf, type NoteSigner, nodeCrypto, signCheckpoint, TYPE_ED25519 } from '#ledger';
 import { chainStart, nextChain, recordLeaf } from '#wire/leaf';
 import type { DurableStore, RecordEntry, StreamEntry } from '../../agent/store/contract.ts';
-import { openStore } from '../../agent/store/index.ts';
+import { KEEP_LEAVES_MS, openStore } from '../../agent/store/index.ts';
 
 /**
  * The store with its whole transaction (row, leaf, nodes, meter, nonce) against the disk's own rate of syncs, measured
- * just before and after in the same folder. Arguments: records (20,000), bytes of a payload (300), folder (temporary).
+ * just before and after in the same folder. Arguments: records (20,000), bytes of a payload (300), folder (temporary); or
+ * `backlog`, or `days` (below).
  */
 export const name = 'store';
 
@@ -90,11 +91,12 @@ function blockBytes(): number {
   return Number(/write_bytes: (\d+)/.exec(readFileSync('/proc/self/io', 'utf8'))![1]);
 }
 
-const open = (folder: string, file: string, groupCommitMs: number) =>
+const open = (folder: string, file: string, groupCommitMs: number, keepLeavesMs = KEEP_LEAVES_MS) =>
   openStore({
     file: join(folder, file),
     maxBytes: 2 ** 30,
     groupCommitMs,
+    keepLeavesMs,
     groupCommitRecords: 500,
     bootId,
     spoolKeys: async (agreement) => createHash('sha256').update(agreement).digest(),
@@ -147,6 +149,59 @@ async function latency(folder: string, payload: Uint8Array) {
   return { p50: times[times.length >> 1]!, p99: times[Math.floor(times.length * 0.99)]! };
 }
 
+/**
+ * Days of the reference load, two hours each, with proofs every minute and the retention of one day: the file after
+ * each. Arguments after `days`: days (10), seconds a day (7,200), folder.
+ */
+async function days([count = '10', seconds = '7200', place = tmpdir()]: string[]): Promise<object> {
+  const folder = mkdtempSync(join(place, 'tollgate-bench-'));
+  const payload = randomBytes(PAYLOAD_BYTES);
+  const key = signer();
+  const sizes: number[] = [];
+  const dayMs = Number(seconds) * 1_000;
+  try {
+    for (let day = 0; day < Number(count); day++) {
+      const store = await open(folder, 'days.sqlite', 60_000, dayMs);
+      const streams = Array.from({ length: STREAMS }, (_, i) => new BenchStream(i));
+      for (const { entry } of streams) store.begin(entry);
+      for (let second = 0; second < Number(seconds); second++) {
+        for (const stream of streams) void store.append(stream.record(payload, day * dayMs + second * 1_000));
+        await store.commit();
+        await acknowledge(store, streams, payload);
+        if (second % CHECKPOINT_SECONDS > 0) continue;
+        const { size, root } = await store.head();
+        await store.checkpoint(size, await signCheckpoint(size, root, key));
+        if (second % PROOF_SECONDS > 0) continue;
+        for (const material of await store.proofs(size)) await store.proof(material, PROOF);
+      }
+      const { size, root } = await store.head();
+      await store.checkpoint(size, await signCheckpoint(size, root, key));
+      for (const material of await store.proofs(size)) await store.proof(material, PROOF);
+      await acknowledge(store, streams, payload);
+      while ((await store.prune()) > 0);
+      await store.close();
+      sizes.push(statSync(join(folder, 'days.sqlite')).size);
+    }
+    return { days: Number(count), secondsADay: Number(seconds), fileBytes: sizes };
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
+}
+
+const PROOF_SECONDS = 60;
+const PROOF = new Uint8Array(900);
+
+/** What the uplink does with a second's rows: all are taken, and answered at once. */
+async function acknowledge(store: DurableStore, streams: readonly BenchStream[], bytes: Uint8Array): Promise<void> {
+  const rows = await store.take(64);
+  const answers = [store.pubacked(rows.map(({ id }) => id))];
+  for (const { entry, lastSeq: uptoSeq } of streams) {
+    const signed = bytes.subarray(0, 120);
+    answers.push(store.ack({ stream: entry.stream, uptoSeq, missing: [], state: 'opened', signed }));
+  }
+  await Promise.all(answers);
+}
+
 async function reference(folder: string, payload: Uint8Array) {
   const store = await open(folder, 'reference.sqlite', 60_000);
   const streams = Array.from({ length: STREAMS }, (_, i) => new BenchStream(i));
@@ -157,17 +212,13 @@ async function reference(folder: string, payload: Uint8Array) {
   for (let second = 0; second < REFERENCE_SECONDS; second++) {
     for (const stream of streams) void store.append(stream.record(payload, second * 1000));
     await store.commit();
-    const rows = await store.take(64);
-    const answers = [store.pubacked(rows.map(({ id }) => id))];
-    for (const { entry, lastSeq: uptoSeq } of streams) {
-      answers.push(
-        store.ack({ stream: entry.stream, uptoSeq, missing: [], state: 'opened', signed: payload.subarray(0, 120) }),
-      );
-    }
-    await Promise.all(answers);
+    await acknowledge(store, streams, payload);
     if (second % CHECKPOINT_SECONDS === 0) {
       const { size, root } = await store.head();
       await store.checkpoint(size, await signCheckpoint(size, root, key));
+      if (second % PROOF_SECONDS === 0) {
+        for (const material of await store.proofs(size)) await store.proof(material, PROOF);
+      }
     }
   }
   const { fileBytes } = await store.stats();
@@ -179,7 +230,77 @@ async function reference(folder: string, payload: Uint8Array) {
   };
 }
 
+/**
+ * A backlog as no broker takes it for weeks, then drained as an uplink does: in order per stream, none lost, none twice.
+ * Arguments after `backlog`: records (1,000,000), bytes of a payload (100), folder.
+ */
+async function backlog([count = '1000000', bytes = '100', place = tmpdir()]: string[]): Promise<object> {
+  const folder = mkdtempSync(join(place, 'tollgate-bench-'));
+  const records = Number(count);
+  try {
+    const store = await open(folder, 'backlog.sqlite', 1_000);
+    const streams = Array.from({ length: STREAMS }, (_, i) => new BenchStream(i));
+    for (const { entry } of streams) store.begin(entry);
+    const fill = async (from: number, to: number) => {
+      for (let i = from; i < to; i++) {
+        const payload = Buffer.alloc(Number(bytes), i);
+        const wait = store.append(streams[i % STREAMS]!.record(payload, i));
+        if (typeof wait !== 'string') await wait;
+      }
+      await store.commit();
+    };
+    // The first records warm up code and caches; what a backlog costs comes after.
+    const warm = Math.min(20_000, records / 10);
+    await fill(0, warm);
+    const before = residentBytes();
+    await fill(warm, records);
+    const filled = residentBytes();
+    const next = new Map(streams.map(({ entry }) => [Buffer.from(entry.stream).toString('hex'), 0]));
+    let outOfOrder = 0;
+    let drained = 0;
+    for (let rows = await store.take(500); rows.length > 0; rows = await store.take(500)) {
+      for (const { kind, stream, seq } of rows) {
+        if (kind !== 'record') continue;
+        const name = Buffer.from(stream).toString('hex');
+        if (next.get(name) !== seq) outOfOrder++;
+        next.set(name, seq + 1);
+        drained++;
+      }
+      await store.pubacked(rows.map(({ id }) => id));
+      for (const { entry } of streams) {
+        const uptoSeq = next.get(Buffer.from(entry.stream).toString('hex'))! - 1;
+        if (uptoSeq >= 0)
+          await store.ack({ stream: entry.stream, uptoSeq, missing: [], state: 'opened', signed: NO_BYTES });
+      }
+    }
+    const { queued, inflight, pubacked, acked } = await store.stats();
+    const after = residentBytes();
+    await store.close();
+    return {
+      backlog: records,
+      drained,
+      outOfOrder,
+      left: queued + inflight + pubacked,
+      acked,
+      rssGrowthMB: { filled: megabytes(filled - before), drained: megabytes(after - before) },
+    };
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
+}
+
+const NO_BYTES = new Uint8Array(120);
+const megabytes = (bytes: number) => round(bytes / 2 ** 20);
+
+/** Of the process, the thread of the store included; dead objects are no part of it. */
+function residentBytes(): number {
+  globalThis.gc?.();
+  return process.memoryUsage.rss();
+}
+
 export async function run(args: string[]): Promise<object> {
+  if (args[0] === 'backlog') return await backlog(args.slice(1));
+  if (args[0] === 'days') return await days(args.slice(1));
   const records = Number(args[0] ?? RECORDS);
   const bytes = Number(args[1] ?? PAYLOAD_BYTES);
   const folder = mkdtempSync(join(args[2] ?? tmpdir(), 'tollgate-bench-'));

@@ -37,6 +37,11 @@ export const AGENT_ERRORS = {
     cause: 'The disk, or the room given to the store, is full.',
     remedy: 'Free space on the disk; nothing that was committed is lost, and the store goes on by itself.',
   },
+  TG_STORE_READONLY: {
+    cause: 'The file or the file system of the store may only be read, or became so after an error of the disk.',
+    remedy:
+      'Check the disk and mount it writable; nothing that was committed is lost, what waits is still sent, and the store goes on by itself.',
+  },
   TG_STORE_CORRUPT: {
     cause: 'The database of the store is damaged: a page does not read as it was written.',
     remedy:

@@ -9,7 +9,13 @@ import { BOOT_ID, fixedKey } from '../agent/store-parts.ts';
  * `budget <key> <value>`, `version <document> <number>`, `withdrawn <agreement>`.
  */
 export function openWriter(file: string, maxBytes = 9_000): Writer {
-  return new Writer({ file, maxBytes, bootId: BOOT_ID, keepLeavesMs: Number.POSITIVE_INFINITY });
+  return new Writer({
+    file,
+    maxBytes,
+    bootId: BOOT_ID,
+    keepLeavesMs: Number.POSITIVE_INFINITY,
+    maxRecipientBytes: Number.POSITIVE_INFINITY,
+  });
 }
 
 export function promisesIn(file: string): string {
