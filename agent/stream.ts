@@ -15,7 +15,7 @@ import {
 } from '#wire';
 import { utcMs } from './clock.ts';
 import { adopt, type Route } from './routes.ts';
-import type { MeterDelta, Store } from './store/contract.ts';
+import type { Budget, DurableStore, MeterDelta, Store } from './store/contract.ts';
 
 /** A stream ends after this time or this many records, so that no HPKE context lives longer (wire/*.cddl). */
 const STREAM_MS = 3_600_000;
@@ -25,11 +25,13 @@ const MS_PER_HOUR = 3_600_000;
 const NS_PER_MS = 1e6;
 /** A record has at most 128 KiB; nine bytes a cell are the worst that its coder makes of one. */
 const MOST_CELLS = 14_500;
+/** What sealing adds to a record at most: the protected header, the number, the tag. */
+const MOST_SEAL_BYTES = 64;
 const NONE: ReadonlySet<Route> = new Set();
 
 /** What every stream of a unit shares. */
 export interface StreamContext {
-  readonly store: Store;
+  readonly store: Store & Partial<Pick<DurableStore, 'admits'>>;
   readonly clock: Clock;
   readonly bootId: Uint8Array;
   readonly tenant: string;
@@ -229,6 +231,13 @@ export class OutStream {
 
   async #seal({ epoch, t0Ms, record, utcMs, samples, fields, denied }: Cut): Promise<void> {
     const { store, bootId } = this.#context;
+    // At a limit the record is dropped before it is sealed: no number is taken, nothing is counted. A store that cannot
+    // count lets nothing out that has a limit.
+    const takes = this.#takes(record.length + MOST_SEAL_BYTES);
+    if (takes.length > 0 && store.admits?.(takes) !== true) {
+      this.#denied += denied + samples;
+      return;
+    }
     epoch.session ??= await this.#begin(epoch);
     const seq = epoch.seq++;
     const { payload, bodyHash } = await epoch.session.seal(seq, record);
@@ -258,7 +267,16 @@ export class OutStream {
       denied,
     };
     this.#context.onSealed();
-    await store.append({ stream: epoch.id, seq, payload, leaf, bodyHash, meter });
+    await store.append({ stream: epoch.id, seq, payload, leaf, bodyHash, meter }, this.#takes(payload.length));
+  }
+
+  /** What a record of so many bytes takes from the budgets of its permissions. */
+  #takes(bytes: number): readonly Budget[] {
+    return this.plan.budgets.map(({ agreement, counts, key, limit }) => ({
+      key: `${agreement} ${key}`,
+      limit,
+      add: counts === 'bytes' ? bytes : 1,
+    }));
   }
 
   async #begin(epoch: Epoch): Promise<SenderSession> {

@@ -478,7 +478,7 @@ function openLicences({ licences }: Request, known: Known): { why: Why } | { lic
       const condition = decide(rule.condition, known);
       if (canHold(condition)) {
         for (const { counts, limit } of rule.budgets)
-          budgets.push({ agreement: agreement.uid, key: `${counts}/${rule.uid}`, limit });
+          budgets.push({ agreement: agreement.uid, counts, key: `${counts}/${rule.uid}`, limit });
         free ||= rule.budgets.length === 0 && isAlways(condition);
         duties.push(...dutyPlans(agreement, rule.uid, rule.duties));
         return [{ uid: rule.uid, agreement: agreement.uid, condition }];

@@ -52,7 +52,9 @@ export interface SlotRules {
 /** A limit that the store keeps in the transaction that queues a record: at it, the stream stops for good. */
 export interface BudgetPlan {
   readonly agreement: string;
-  /** `count/#p1` (records) or `bytes/#p1` (bytes of sealed records). */
+  /** What a record takes: one, or the bytes of its envelope. */
+  readonly counts: 'count' | 'bytes';
+  /** `count/#p1` or `bytes/#p1`: names the budget within its agreement. */
   readonly key: string;
   readonly limit: number;
 }

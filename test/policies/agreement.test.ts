@@ -279,6 +279,30 @@ describe('a damaged agreement', () => {
           ],
           [atom('auto:aggregationWindow', 'gteq', 'PT1S')],
         ),
+        {
+          uid: '#p2',
+          target: {
+            '@type': 'AssetCollection',
+            uid: 'vss:Vehicle.*.Brake',
+            'auto:member': ['vss:**.Angle', 'dbc:M*.S'],
+            refinement: [atom('auto:sensitivity', 'lteq', 'personal')],
+          },
+          assignee: {
+            '@type': 'PartyCollection',
+            uid: 'urn:x:some',
+            'auto:member': ['did:web:a.example'],
+            refinement: [atom('auto:recipientCredit', 'gteq', 3)],
+          },
+          action: [{ value: 'distribute', refinement: [atom('auto:rate', 'lteq', 2)] }],
+          constraint: [atom('count', 'lteq', 100), atom('auto:region', 'isPartOf', 'auto:EU')],
+          duty: [
+            {
+              action: 'delete',
+              constraint: [atom('elapsedTime', 'lteq', 'P30D')],
+              consequence: [{ action: 'inform' }],
+            },
+          ],
+        },
       ],
       prohibition: [
         prohibit('#n1', 'vss:Vehicle.CurrentLocation', [

@@ -159,8 +159,8 @@ describe('a counter', () => {
     const own = rule({ constraint: [atom('count', 'lteq', 1440), atom('auto:bytes', 'lt', 1000.5)] });
     const made = plan({ campaigns: ask(SPEED), agreements: [own] });
     expect(made.streams[0]!.budgets).toEqual([
-      { agreement: UID, key: 'count/#p1', limit: 1440 },
-      { agreement: UID, key: 'bytes/#p1', limit: 1000 },
+      { agreement: UID, counts: 'count', key: 'count/#p1', limit: 1440 },
+      { agreement: UID, counts: 'bytes', key: 'bytes/#p1', limit: 1000 },
     ]);
     expect(made.streams[0]!.signals[0]!.gate.permissions[0]!.condition).toEqual({ op: 'and', parts: [] });
   });
