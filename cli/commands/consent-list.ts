@@ -1,13 +1,11 @@
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { loadConfig } from '#agent/config/load';
-import { DocumentFolder, recover } from '#agent/control/index';
 import { documentFiles, loadDocuments } from '#agent/documents';
 import { loadUnitKeys } from '#agent/keys';
 import { TollgateError } from '#contracts';
-import { nodeCrypto, parseVerifierKey } from '#ledger';
-import { inForce } from '#policies/consent/index';
 import type { Command, Io } from '../command.ts';
+import { consentsOf } from '../consents.ts';
 import { bold, table } from '../text.ts';
 
 interface Shown {
@@ -41,25 +39,19 @@ Example:
       options: { config: { type: 'string', default: 'tollgate.yaml' }, json: { type: 'boolean', default: false } },
     });
     const config = await loadConfig(values.config);
-    const { trusted, issuers, verifierKey } = await loadUnitKeys(config.unit.keys);
-    if (issuers === null) {
+    const keys = await loadUnitKeys(config.unit.keys);
+    const { trusted, issuers } = keys;
+    const { documents, problems } = await loadDocuments(documentFiles(config), trusted, Date.now(), issuers);
+    if (documents === null) throw problems[0];
+    const consents = await consentsOf(config, keys, documents);
+    if (consents === null) {
       throw new TollgateError('TG_CONSENT_OWNER', 'this unit was enrolled without an owner: it takes no consents', {
         place: { file: join(config.unit.keys, 'issuers.json') },
         remedy: '`tollgate enroll --local DIR --owner` makes one.',
       });
     }
-    const { documents, problems } = await loadDocuments(documentFiles(config), trusted, Date.now(), issuers);
-    if (documents === null) throw problems[0];
-    const { state, withdrawn, sold } = recover(await new DocumentFolder(join(config.unit.state, 'consent')).read(), {
-      issuers,
-      judge: {
-        unit: parseVerifierKey(verifierKey, nodeCrypto).name,
-        standing: new Set(issuers.standing),
-        catalogue: documents,
-      },
-      bare: documents.bare.map(({ uid }) => uid),
-    });
-    const { suspended, recipients } = inForce(state, Date.now());
+    const { state, withdrawn, sold } = consents;
+    const { suspended, recipients } = consents.now;
     const shown: Shown[] = [...state.agreements].map(([uid, { document }]) => {
       const resting = suspended.find(({ agreement }) => agreement === uid);
       return {

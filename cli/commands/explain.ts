@@ -8,8 +8,10 @@ import { readLedger } from '#agent/store/read-ledger';
 import { STORE_FILE } from '#agent/unit';
 import { TollgateError } from '#contracts';
 import { type Explanation, explainSignal } from '#policies';
+import type { InForce } from '#policies/consent/index';
 import { type DecisionBody, decisionBody, decodeLeaf, LEAF_DECISION } from '#wire';
 import type { Command, Io } from '../command.ts';
+import { consentsOf, documentsNow } from '../consents.ts';
 import { bold, count, table } from '../text.ts';
 
 /** Records and denials this far around the asked time belong to the answer, ms. */
@@ -57,7 +59,12 @@ Example:
     const keys = await loadUnitKeys(config.unit.keys);
     const { documents, problems } = await loadDocuments(documentFiles(config), keys.trusted, Date.now(), keys.issuers);
     if (documents === null) throw problems[0];
-    const answer = explain(documents, asked, join(config.unit.state, STORE_FILE), at);
+    const consents = await consentsOf(config, keys, documents);
+    const now = documentsNow(documents, consents);
+    const answer = {
+      ...explain(now, asked, join(config.unit.state, STORE_FILE), at),
+      suspended: consents?.now.suspended ?? [],
+    };
     io.out(values.json ? `${JSON.stringify(answer)}\n` : answerText(answer, io));
     return answer.records.length > 0 ? 0 : 1;
   },
@@ -74,9 +81,16 @@ interface Answer {
   readonly records: readonly ExplainedRecord[];
   /** Samples that the gate kept back, by rule. */
   readonly keptBack: readonly DecisionBody[];
+  /** Agreements that were given and do not count now: nothing that they license leaves. */
+  readonly suspended: InForce['suspended'];
 }
 
-function explain({ plan, byName }: Documents, asked: string, file: string, at: number | null): Answer {
+function explain(
+  { plan, byName }: Documents,
+  asked: string,
+  file: string,
+  at: number | null,
+): Omit<Answer, 'suspended'> {
   const signal = byName.get(asked);
   if (signal === undefined) throw new TollgateError('TG_CLI_USAGE', `no database has a signal ${asked}`);
   const names = [...new Set([asked, signal.name, signal.dbcName])];
@@ -132,7 +146,7 @@ function keptBack(file: string, names: readonly string[], at: number | null): De
   }
 }
 
-function answerText({ signal, at, verdicts, records, keptBack: kept }: Answer, io: Io): string {
+function answerText({ signal, at, verdicts, records, keptBack: kept, suspended }: Answer, io: Io): string {
   const parts = [`${bold(signal, io)}${at === null ? '' : ` around ${at}`}\n`];
   if (verdicts.length === 0) parts.push('  No campaign asks for it: it is not decoded and nothing of it leaves.\n');
   for (const { campaign, recipient, sent, agreement, rule, how, conditions } of verdicts) {
@@ -145,6 +159,7 @@ function answerText({ signal, at, verdicts, records, keptBack: kept }: Answer, i
     );
     for (const condition of conditions) parts.push(`    as long as ${condition}\n`);
   }
+  for (const { agreement, reason } of suspended) parts.push(`  agreement ${agreement} is suspended: ${reason}\n`);
   for (const { count: samples, rule, constraint } of kept) {
     parts.push(`  ${count(samples)} samples kept back by rule ${rule}: ${constraint}\n`);
   }

@@ -212,14 +212,20 @@ describe('tollgate consent, with a unit that runs', () => {
       expect.objectContaining({ agreement: UID, recipient: INSURER, version: 1, state: 'in force' }),
     ]);
 
+    const why = async () => (await run('explain', 'dbc:Motion.Speed', '--config', config)).out;
+    expect(await why()).toContain(`may leave to ${INSURER}`);
+    await run('consent', 'limit', '--suspend', UID, '--version', '2', '--send', ...key);
+    expect(await why()).toContain(`agreement ${UID} is suspended: the owner suspended it`);
+    expect(await why()).toContain('does not leave');
+
     const withdrawn = await run('consent', 'withdraw', UID, '--send', ...key);
     expect([withdrawn.code, withdrawn.out]).toEqual([0, expect.stringContaining('destroyed unsent')]);
     expect((await run('consent', 'list', '--config', config)).out).toContain('withdrawn');
     const { entries } = JSON.parse((await run('consent', 'history', '--json', '--config', config)).out) as {
       entries: { act: string; agreement: string | null }[];
     };
-    expect(entries.map(({ act }) => act)).toEqual(['grant', 'withdraw', 'spool key destroy']);
-    expect((await run('consent', 'history', UID, '--config', config)).out.split('\n').filter(Boolean)).toHaveLength(2);
+    expect(entries.map(({ act }) => act)).toEqual(['grant', 'limit', 'withdraw', 'spool key destroy']);
+    expect((await run('consent', 'history', UID, '--config', config)).out.split('\n').filter(Boolean)).toHaveLength(3);
     await service.stop();
     await broker.close();
   });
