@@ -3,8 +3,8 @@ import { type Agreement, LAYERS, type Rule } from './agreement.ts';
 import { type Asked, alignment } from './alignment.ts';
 import type { Campaign, CampaignSignal } from './campaign.ts';
 import { type Condition, canFail, canHold, conditionText, FALSE, failing, isAlways } from './condition.ts';
-import { bindContext, type ContextBinding, type SignalCatalogue } from './context.ts';
-import { decide, type Known, type RecipientFacts, type UnitFacts } from './decide.ts';
+import { bindContext, bindUnit, type ContextBinding, type SignalCatalogue, type UnitFacts } from './context.ts';
+import { decide, type Known, type RecipientFacts } from './decide.ts';
 import { canBeMet, type Duty } from './duties.ts';
 import type { BudgetPlan, Denial, DutyPlan, GateRule, Plan } from './plan.ts';
 import { PlanBuilder } from './plan-builder.ts';
@@ -35,6 +35,7 @@ export interface PlanInput {
   readonly nowUtcMs: number | null;
   /** By DID, what credentials say of recipients; one without an entry is unknown. */
   readonly recipients?: ReadonlyMap<string, RecipientFacts> | undefined;
+  /** Beside what `context` says of the unit (`region`, `attestation`), and before it. */
   readonly unit?: UnitFacts | undefined;
   /** Classes of signals by target (`vss:` branch or glob, `dbc:` name); the highest that reaches a signal counts. */
   readonly sensitivity?: Readonly<Record<string, Sensitivity>> | undefined;
@@ -76,6 +77,7 @@ export function compilePlan(input: PlanInput): Plan {
 class Compiler {
   readonly #input: PlanInput;
   readonly #bindings: ReadonlyMap<string, ContextBinding>;
+  readonly #unit: UnitFacts;
   readonly #agreements: readonly Agreement[];
   /** Law packs first: where several prohibitions apply, the stronger is named. */
   readonly #all: readonly Agreement[];
@@ -87,6 +89,7 @@ class Compiler {
     once([...input.agreements, ...input.lawPacks], ({ uid }) => uid);
     once(input.campaigns, ({ campaign, recipient }) => `${campaign} of ${recipient}`);
     this.#bindings = bindContext(input.context, input.signals);
+    this.#unit = { ...bindUnit(input.context), ...input.unit };
     const inForce = (documents: readonly Agreement[]) =>
       documents.filter(({ type }) => type !== 'Offer').sort((a, b) => bytewise(a.uid, b.uid));
     this.#agreements = inForce(input.agreements);
@@ -365,9 +368,9 @@ class Compiler {
   }
 
   #standing(recipient: string, info: SignalInfo): Pick<Known, 'facts' | 'unit' | 'sensitivity'> {
-    const { recipients, unit, sensitivity, signals } = this.#input;
+    const { recipients, sensitivity, signals } = this.#input;
     const level = sensitivityOf(info, sensitivity ?? {}, signals.byName);
-    return { facts: recipients?.get(recipient) ?? null, unit: unit ?? {}, sensitivity: level };
+    return { facts: recipients?.get(recipient) ?? null, unit: this.#unit, sensitivity: level };
   }
 
   /** The prohibition of `read` or `use` that keeps a signal even from the gate; null where there is none. */

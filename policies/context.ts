@@ -1,10 +1,16 @@
 import { nearest, type SignalInfo, TollgateError } from '#contracts';
-import { OPERANDS } from './vocabulary.ts';
+import { ATTESTATION, type Attestation, OPERANDS } from './vocabulary.ts';
 
 /** Every signal that the databases know, by each of its names. */
 export interface SignalCatalogue {
   readonly signals: readonly SignalInfo[];
   readonly byName: ReadonlyMap<string, SignalInfo>;
+}
+
+/** What is known of the unit itself; absent: unknown. */
+export interface UnitFacts {
+  readonly region?: string;
+  readonly attestation?: Attestation;
 }
 
 /** What the configuration says of one operand. */
@@ -47,14 +53,45 @@ export function bindContext(
   catalogue: SignalCatalogue,
 ): Map<string, ContextBinding> {
   const bindings = new Map<string, ContextBinding>();
-  const keys = CONTEXT_OPERANDS.map(({ key }) => key);
+  const keys = [...CONTEXT_OPERANDS.map(({ key }) => key), ...UNIT_KEYS];
   for (const [key, value] of Object.entries(context)) {
+    if (UNIT_KEYS.includes(key)) continue;
     const found = CONTEXT_OPERANDS.find((one) => one.key === key);
     if (found === undefined)
       throw fault(key, `"${key}" is no operand that has a context`, nearest(key, keys) ?? keys.join(', '));
     bindings.set(found.operand, bind(key, value, found.type, catalogue));
   }
   return bindings;
+}
+
+/** What the configuration says of the unit itself: no signal tells it, so it is assumed, or unknown. */
+const UNIT_KEYS: readonly string[] = ['region', 'attestation'];
+const REGION = /^[A-Z]{2}(-[A-Z0-9]{1,3})?$/;
+
+/**
+ * Reads `region: assume-CN-BJ` (ISO 3166) and `attestation: assume-tpm`.
+ *
+ * @throws {TollgateError} TG_POLICY_CONTEXT_SOURCE
+ */
+export function bindUnit(context: Readonly<Record<string, string>>): UnitFacts {
+  const said = (key: string) => {
+    const text = context[key];
+    if (text === undefined || text === 'none') return undefined;
+    if (!text.startsWith(ASSUME)) throw fault(key, `the context "${key}" takes assume-<value> or none, not "${text}"`);
+    return text.slice(ASSUME.length);
+  };
+  const region = said('region');
+  if (region !== undefined && !REGION.test(region))
+    throw fault('region', `"${region}" is no country or part of one as ISO 3166 writes it, like CN or CN-BJ`);
+  const word = said('attestation');
+  const attestation = ATTESTATION.find((level) => level === word);
+  if (word !== undefined && attestation === undefined)
+    throw fault(
+      'attestation',
+      `"${word}" is no level of attestation`,
+      nearest(word, ATTESTATION) ?? ATTESTATION.join(', '),
+    );
+  return { ...(region === undefined ? {} : { region }), ...(attestation === undefined ? {} : { attestation }) };
 }
 
 function fault(key: string, message: string, near?: string): TollgateError {

@@ -1,16 +1,8 @@
 import { type Atom, type Condition, FALSE, reduce, TRUE, type Truth, UNKNOWN } from './condition.ts';
-import type { ContextBinding } from './context.ts';
+import type { ContextBinding, UnitFacts } from './context.ts';
 import { type Parameters, transformValue } from './transforms.ts';
 import type { Sensitivity } from './vocabulary.ts';
-import {
-  ATTESTATION,
-  type Attestation,
-  isPurpose,
-  isRegion,
-  OPERANDS,
-  type Operator,
-  SENSITIVITY,
-} from './vocabulary.ts';
+import { ATTESTATION, isPurpose, isRegion, OPERANDS, type Operator, SENSITIVITY } from './vocabulary.ts';
 
 /** What the unit knows of a recipient by credentials that hold now. A recipient without facts is unknown: fails closed. */
 export interface RecipientFacts {
@@ -19,12 +11,6 @@ export interface RecipientFacts {
   readonly roles: readonly string[];
   /** ISO 3166 code; absent or null: unknown. */
   readonly region?: string | null;
-}
-
-/** What is known of the unit itself; absent: unknown. */
-export interface UnitFacts {
-  readonly region?: string;
-  readonly attestation?: Attestation;
 }
 
 /** What is known when the plan is made, for one campaign. */

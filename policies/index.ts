@@ -11,8 +11,8 @@ export {
 export { type Campaign, type CampaignSignal, loadCampaign } from './campaign.ts';
 export { compilePlan, type PlanInput } from './compile.ts';
 export type { Condition } from './condition.ts';
-export type { SignalCatalogue } from './context.ts';
-export type { RecipientFacts, UnitFacts } from './decide.ts';
+export type { SignalCatalogue, UnitFacts } from './context.ts';
+export type { RecipientFacts } from './decide.ts';
 export {
   createDecisionTable,
   type Decision,

@@ -118,6 +118,20 @@ describe('the unit', () => {
   });
 });
 
+describe('the configuration', () => {
+  it('says what no signal tells: where the unit is registered and what vouches for it', () => {
+    const agreements = [
+      rule({ constraint: [atom('auto:region', 'isPartOf', 'CN'), atom('auto:attestation', 'gteq', 'tpm')] }),
+    ];
+    const sent = (context: Record<string, string>) => leaving(plan({ campaigns: ask(SPEED), agreements, context }));
+    expect(sent({ region: 'assume-CN-BJ', attestation: 'assume-tpm' })).toEqual([SPEED]);
+    expect(sent({ region: 'assume-CN-BJ', attestation: 'none' })).toEqual([]);
+    for (const context of [{ region: 'China' }, { region: 'assume-China' }, { attestation: 'assume-tmp' }]) {
+      expect(() => sent(context)).toThrow(/context|ISO 3166|level/);
+    }
+  });
+});
+
 describe('a duty', () => {
   const duty = (action: Json, more: Record<string, Json> = {}) => rule({ duty: [{ action, ...more }] });
 
