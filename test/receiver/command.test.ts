@@ -5,8 +5,9 @@ import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { connectMqtt } from '#firmware-bridge/mqtt';
+import { SqliteStore } from '#receiver';
 import { type Broker, startBroker } from '#sim/broker';
-import { ACK, HPKE, TestUnit } from './parts.ts';
+import { ACK, bench, HPKE, TestUnit } from './parts.ts';
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
 let folder: string;
@@ -36,7 +37,7 @@ interface Ended {
   readonly err: string;
 }
 
-function receive(...args: string[]): { readonly ended: Promise<Ended>; kill(): void } {
+function receive(...args: string[]): { readonly ended: Promise<Ended>; err(): string; kill(): void } {
   const command = ['--disallow-code-generation-from-strings', join(root, 'cli/tollgate.mjs'), 'receive', ...args];
   const child = spawn(process.execPath, command, { cwd: folder });
   let out = '';
@@ -48,7 +49,7 @@ function receive(...args: string[]): { readonly ended: Promise<Ended>; kill(): v
     err += text;
   });
   const ended = new Promise<Ended>((resolve) => child.once('close', (code) => resolve({ code, out, err })));
-  return { ended, kill: () => child.kill('SIGTERM') };
+  return { ended, err: () => err, kill: () => child.kill('SIGTERM') };
 }
 
 describe('tollgate receive', () => {
@@ -74,10 +75,11 @@ describe('tollgate receive', () => {
       '--out',
       out,
       '--until-idle',
-      '2',
+      '4',
       '--json',
     );
-    await expect.poll(() => broker.clients, { timeout: 20_000 }).toBe(2);
+    // Subscribed, not only connected: the broker keeps no record for whoever comes later.
+    await expect.poll(() => running.err(), { timeout: 20_000 }).toContain('"connected":true');
     for (const { topic, bytes } of [...(await stream.records(4)), await stream.proof()]) {
       await link.publish(topic, bytes, { retain: false });
     }
@@ -126,12 +128,39 @@ describe('tollgate receive', () => {
     expect(out).toContain('opened');
   });
 
+  it('shows stored alarms with their evidence, and takes a unit back', async () => {
+    const unit = new TestUnit();
+    const folder = keys(unit);
+    const store = new SqliteStore(join(folder, 'receiver.sqlite'));
+    const made = bench([unit], { store });
+    const one = await unit.stream();
+    await made.take(one.session, ...(await one.records(3)), await one.proof());
+    unit.rollBack(1);
+    const two = await unit.stream();
+    await made.take(two.session, ...(await two.records(3)), await two.proof());
+    await store.close();
+    const name = unit.verifierKey.split('+')[0]!;
+    const shown = await receive('--keys', folder, '--alarms').ended;
+    expect(shown.code).toBe(1);
+    expect(shown.out).toContain('TG_RECEIVER_ROLLBACK  two different ledgers of 4 leaves were signed');
+    expect(shown.out.match(new RegExp(`— ${name} `, 'g'))?.length).toBe(2);
+    const [alarm] = (await receive('--keys', folder, '--alarms', '--json').ended).out.trim().split('\n');
+    expect(JSON.parse(alarm!)).toMatchObject({ unit: name, seq: 2 });
+    expect(await receive('--keys', folder, '--readmit', name).ended).toMatchObject({
+      code: 0,
+      out: `${name} begins anew\n`,
+    });
+    expect((await receive('--keys', folder, '--readmit', 'tollgate/nobody').ended).code).toBe(2);
+  });
+
   it('refuses what it cannot do, with a remedy', async () => {
     const unit = keys(new TestUnit());
     const wrong = [
       { args: ['--keys', unit], says: 'TG_CLI_USAGE' },
       { args: ['--keys', unit, '--broker', 'localhost'], says: 'mqtt://host:port' },
       { args: ['--keys', unit, '--broker', broker.url], says: '--protocol 4' },
+      { args: ['--keys', unit, '--broker', broker.url, '--group', 'a/b'], says: '--group' },
+      { args: ['--keys', unit, '--broker', broker.url, '--store', 'mysql://x'], says: 'TG_RECEIVER_STORE' },
       { args: ['--keys', join(folder, 'none'), '--broker', broker.url], says: 'TG_RECEIVER_KEYS' },
       {
         args: ['--keys', unit, '--broker', broker.url, '--protocol', '4', '--out', '/no/such/place'],
