@@ -8,7 +8,8 @@ import { decide, type Known, type RecipientFacts } from './decide.ts';
 import { canBeMet, type Duty } from './duties.ts';
 import type { BudgetPlan, Denial, DutyPlan, GateRule, Plan } from './plan.ts';
 import { PlanBuilder } from './plan-builder.ts';
-import { ruleReaches, sensitivityOf, targetReaches } from './targets.ts';
+import { sensitivityOf } from './sensitivity.ts';
+import { ruleReaches, targetReaches } from './targets.ts';
 import {
   axisOf,
   operationOf,

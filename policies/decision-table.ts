@@ -7,7 +7,8 @@ import { canBeMet } from './duties.ts';
 import { contextAtom, timeAtom } from './gate-atoms.ts';
 import { ATOM_FIELDS, AtomTable, CODE_KNOWN, emit } from './gate-program.ts';
 import { combined } from './gate-table.ts';
-import { ruleReaches, sensitivityOf } from './targets.ts';
+import { sensitivityOf } from './sensitivity.ts';
+import { ruleReaches } from './targets.ts';
 import { includesAction, OPERANDS } from './vocabulary.ts';
 
 /*

@@ -1,8 +1,6 @@
 import type { SignalInfo } from '#contracts';
 import type { Rule } from './agreement.ts';
-import { sensitiveClass } from './consent/sensitive.ts';
 import type { SignalCatalogue } from './context.ts';
-import { SENSITIVITY, type Sensitivity } from './vocabulary.ts';
 
 /**
  * Whether a target reaches a signal. `vss:` names a signal or a branch and covers all below it; `dbc:` names one signal
@@ -68,20 +66,4 @@ function stepMatches(glob: string, step: string): boolean {
 /** Whether a rule speaks of a signal. */
 export function ruleReaches(rule: Rule, signal: SignalInfo, names: SignalCatalogue['byName']): boolean {
   return rule.targets.some((target) => targetReaches(target, signal, names, rule.kind !== 'permission'));
-}
-
-/**
- * The class of a signal: the highest that the configuration gives one of its names or branches, else what its name
- * tells. A value of a car tells of its driver unless the owner says that it does not.
- */
-export function sensitivityOf(
-  signal: SignalInfo,
-  classes: Readonly<Record<string, Sensitivity>>,
-  names: SignalCatalogue['byName'],
-): Sensitivity {
-  const given = Object.entries(classes).flatMap(([target, level]) =>
-    targetReaches(target, signal, names, true) ? [SENSITIVITY.indexOf(level)] : [],
-  );
-  if (given.length > 0) return SENSITIVITY[Math.max(...given)]!;
-  return (sensitiveClass(signal.name) ?? sensitiveClass(signal.dbcName)) === null ? 'personal' : 'sensitive';
 }
