@@ -130,7 +130,8 @@ export const POLICY_ERRORS = {
     remedy: `Narrow targets or add prohibitions; to open more, grant. ${NOT_LOADED}`,
   },
   TG_CONSENT_ROLLBACK: {
-    cause: 'The trust anchor has counted starts or consents that the state folder does not know of: an older copy was put back.',
+    cause:
+      'The trust anchor has counted starts or consents that the state folder does not know of: an older copy was put back.',
     remedy: 'Nothing is sent. Put the newest state folder back, or enrol the unit anew and have its owner grant anew.',
   },
   TG_OPERATION_INPUT: {
