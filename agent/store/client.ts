@@ -66,6 +66,8 @@ export interface StoreOptions {
   readonly faultAt?: FaultAt;
   /** Test hook: a disk that is full at this many pages. */
   readonly maxPages?: number;
+  /** Test hook: `synchronous=OFF`, the control of the power-cut rig. */
+  readonly unsynced?: boolean;
   /** Test hook: a disk that takes no writes any more. */
   readonly readOnly?: boolean;
   /** Hard cap of the bytes of one recipient's records in the spool; none without it. */
@@ -153,9 +155,10 @@ class ThreadStore implements DurableStore {
 
   async open(): Promise<void> {
     const { file, maxBytes, bootId, faultAt, maxPages, walPages, keepLeavesMs = KEEP_LEAVES_MS } = this.#options;
-    const { readOnly, maxRecipientBytes = Number.POSITIVE_INFINITY } = this.#options;
+    const { readOnly, unsynced, maxRecipientBytes = Number.POSITIVE_INFINITY } = this.#options;
     const hooks = {
       readOnly: readOnly === true,
+      unsynced: unsynced === true,
       maxRecipientBytes,
       ...(maxPages !== undefined && { maxPages }),
       ...(walPages !== undefined && { walPages }),
@@ -427,7 +430,7 @@ class ThreadStore implements DurableStore {
       });
       const { head, bytes } = written as { head: Head; bytes: ArrayBuffer };
       this.#head = head;
-      if (this.#spare.length === 0) this.#spare.push(bytes);
+      if (this.#spare.length <= MOST_WAITING_GROUPS) this.#spare.push(bytes);
       this.#committed(group);
       return null;
     } catch (error) {

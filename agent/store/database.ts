@@ -8,6 +8,8 @@ export type Connection = Database.Database;
 
 /** `PRAGMA synchronous` as it reads when FULL. */
 const FULL = 2;
+/** The rig's control: what a store looks like that syncs nothing. */
+const OFF = 0;
 /** Pages of WAL after which SQLite copies them into the database. */
 const AUTOCHECKPOINT_PAGES = 8_000;
 /** A WAL that grew (long backlog) is cut back to this, bytes. */
@@ -19,6 +21,8 @@ export interface WriterOptions {
   readonly file: string;
   /** Test hook: a disk that is full at this many pages. */
   readonly maxPages?: number;
+  /** Test hook: `synchronous=OFF`, the control of the power-cut rig. */
+  readonly unsynced?: boolean;
   /** Test hook: a disk that takes no writes any more. */
   readonly readOnly?: boolean;
   /** Test hook: pages of WAL after which they are copied into the database; `AUTOCHECKPOINT_PAGES` without it. */
@@ -31,12 +35,12 @@ export interface WriterOptions {
  * @throws {TollgateError} TG_STORE_CORRUPT, TG_STORE_VERSION, TG_STORE_FULL, TG_STORE_READONLY, TG_STORE_IO
  */
 export function connectWriter(options: WriterOptions): Connection {
-  const { file, maxPages, readOnly, walPages = AUTOCHECKPOINT_PAGES } = options;
+  const { file, maxPages, readOnly, unsynced = false, walPages = AUTOCHECKPOINT_PAGES } = options;
   return translated(file, () => {
     const db = new Database(file);
     try {
       db.exec(`PRAGMA page_size = ${PAGE_BYTES}`);
-      setUp(db, file);
+      setUp(db, file, unsynced ? OFF : FULL);
       db.exec(`PRAGMA wal_autocheckpoint = ${walPages}`);
       db.exec(`PRAGMA journal_size_limit = ${WAL_LIMIT_BYTES}`);
       db.exec(`PRAGMA cache_size = -${CACHE_KIB}`);
@@ -81,14 +85,14 @@ export function value(db: Connection, sql: string): unknown {
  * WAL and FULL, set on this connection and read back: better-sqlite3 is built so that a connection which set nothing is
  * at NORMAL in WAL, and loses the newest commits in a power cut.
  */
-function setUp(db: Connection, file: string): void {
+function setUp(db: Connection, file: string, wanted: typeof FULL | typeof OFF): void {
   const mode = value(db, 'PRAGMA journal_mode = WAL');
-  db.exec('PRAGMA synchronous = FULL');
+  db.exec(`PRAGMA synchronous = ${wanted}`);
   const synchronous = value(db, 'PRAGMA synchronous');
-  if (mode === 'wal' && synchronous === FULL) return;
+  if (mode === 'wal' && synchronous === wanted) return;
   throw new TollgateError(
     'TG_STORE_IO',
-    `journal mode ${mode}, synchronous ${synchronous}: wal and ${FULL} are needed`,
+    `journal mode ${mode}, synchronous ${synchronous}: wal and ${wanted} are needed`,
     {
       place: { file },
     },

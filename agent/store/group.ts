@@ -178,9 +178,7 @@ export class GroupBuilder {
   }
 
   #grow(needed: number): void {
-    const old = this.#bytes;
-    this.#use(new ArrayBuffer(Math.max(needed, old.length * 2)));
-    this.#bytes.set(old.subarray(0, this.length));
+    this.#use(this.#buffer.transfer(Math.max(needed, this.#buffer.byteLength * 2)));
   }
 
   #use(buffer: ArrayBuffer): void {

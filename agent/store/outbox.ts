@@ -1,4 +1,5 @@
 import { TollgateError } from '#contracts';
+import { release } from './bytes.ts';
 import type { Connection } from './database.ts';
 import { packRows, Rows, Segment, unpackRows } from './segment.ts';
 import type { StreamState, Streams } from './streams.ts';
@@ -39,6 +40,7 @@ export interface Chosen {
   readonly kind: number;
   readonly stream: StreamState;
   readonly seq: number;
+  /** Its own copy. */
   readonly payload: Uint8Array;
 }
 
@@ -111,7 +113,7 @@ export class Outbox {
     this.#lows.clear();
     this.#open = null;
     this.#dead = [];
-    this.#body = null;
+    this.#forgetBody();
     this.#lines = this.#statements.lines.all() as string[];
     this.nextId = this.#statements.nextRow.get() as number;
     this.pubackedRows = this.bytes = this.changes = 0;
@@ -220,7 +222,9 @@ export class Outbox {
     }
     const open = this.#open;
     if (open !== null && open.live > 0) {
-      statements.write.run(open.first, packRows(open.rows!), Buffer.concat(open.payloads!));
+      const body = Buffer.concat(open.payloads!);
+      statements.write.run(open.first, packRows(open.rows!), body);
+      release(body);
       if (open.pubacked > 0) statements.writeState.run(open.first, this.#states(open));
       open.rows!.forgetGone();
       open.bodyBytes = open.liveBytes;
@@ -244,15 +248,23 @@ export class Outbox {
       if (segment.rows!.state[i] !== STATE_GONE) payloads.push(this.#payload(segment, i));
     }
     const body = Buffer.concat(payloads);
+    this.#forgetBody();
     this.#statements.write.run(segment.first, packRows(segment.rows!), body);
     segment.bodyBytes = body.length;
     segment.rows!.forgetGone();
+    release(body);
+  }
+
+  #forgetBody(): void {
+    if (this.#body !== null) release(this.#body.bytes);
     this.#body = null;
   }
 
+  /** Valid until the next call. */
   #payload(segment: Segment, index: number): Uint8Array {
     if (segment.payloads !== null) return segment.payloads[index]!;
     if (this.#body?.first !== segment.first) {
+      this.#forgetBody();
       const bytes = this.#statements.body.get(segment.first) as Uint8Array;
       const ends = new Int32Array(segment.count);
       let end = 0;
@@ -281,7 +293,8 @@ export class Outbox {
         segment.inflight++;
         this.#inflight.set(id, number);
         const stream = this.#streams.byId(rows.stream[index]!);
-        const payload = this.#payload(segment, index);
+        // Not `slice`: of a Buffer that is a view.
+        const payload = new Uint8Array(this.#payload(segment, index));
         chosen.push({ id, kind: kindOf(number), stream, seq: rows.seq[index]!, payload });
       }
     }

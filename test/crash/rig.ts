@@ -26,8 +26,24 @@ export function missing(): string | null {
   return spawnSync('gcc', ['--version']).status === 0 ? null : 'the rig needs gcc (apt install gcc libc6-dev)';
 }
 
+export interface Life {
+  readonly events: Event[];
+  /** The files that the killed process left. */
+  readonly left: ReadonlyMap<string, Buffer>;
+}
+
+export interface LifeOptions {
+  /** Answers become durable with the next fold only. */
+  readonly lazy?: boolean;
+  /** The store runs with `synchronous=OFF`. */
+  readonly unsynced?: boolean;
+}
+
+/** Longer than any life. */
+const LAZY_MS = 3_600_000;
+
 /** Records one life of the store; its folder is removed. */
-export function recordLife(rounds: number): { events: Event[]; left: Map<string, Buffer> } {
+export function recordLife(rounds: number, { lazy = false, unsynced = false }: LifeOptions = {}): Life {
   const place = mkdtempSync(join(tmpdir(), 'tollgate-powercut-'));
   try {
     const recorder = join(place, 'recorder.so');
@@ -38,8 +54,9 @@ export function recordLife(rounds: number): { events: Event[]; left: Map<string,
     const folder = join(place, 'store');
     const log = join(place, 'record');
     mkdirSync(folder);
+    const how = [`${rounds}`, `${lazy ? LAZY_MS : 0}`, unsynced ? 'off' : 'full'];
     const env = { ...process.env, LD_PRELOAD: recorder, PC_DIR: folder, PC_LOG: log, UV_USE_IO_URING: '0' };
-    const lived = spawnSync(process.execPath, [here('workload.ts'), folder, `${rounds}`], { env, encoding: 'utf8' });
+    const lived = spawnSync(process.execPath, [here('workload.ts'), folder, ...how], { env, encoding: 'utf8' });
     if (lived.signal !== 'SIGKILL') throw new Error(`the workload ended by itself: ${lived.stderr}`);
     const names = readdirSync(folder).filter((name) => !/-(shm|lock)$/.test(name));
     return {
@@ -72,7 +89,7 @@ export async function cutPower(
     const sync = op === 4 || op === 5 || op === 8 || op === 9;
     return sync && (control === 'no-syncs' || (control === 'no-wal-syncs' && name.endsWith('-wal')));
   };
-  const points = Array.from({ length: cuts }, () => 1 + Math.floor(random() * events.length)).sort((a, b) => a - b);
+  const points = cutPoints(events, cuts, random);
   const replayer = new Replayer(events, ignored);
   const faults: { point: number; what: string[] }[] = [];
   let lossy = 0;
@@ -90,6 +107,22 @@ export async function cutPower(
     }
   }
   return { cuts, lossy, events: events.length, faults };
+}
+
+/** Share of the cuts that lie near a sync: there is most to lose, and the rarest mistake to find. */
+const NEAR_SYNC = 0.5;
+const NEAR_EVENTS = 3;
+
+function cutPoints(events: readonly Event[], cuts: number, random: () => number): number[] {
+  const syncs = events.flatMap(({ op }, index) => (op === 5 || op === 9 ? [index] : []));
+  const anywhere = () => 1 + Math.floor(random() * events.length);
+  const near = () => {
+    const sync = syncs[Math.floor(random() * syncs.length)]!;
+    const at = sync - NEAR_EVENTS + Math.floor(random() * (2 * NEAR_EVENTS + 1));
+    return Math.min(events.length, Math.max(1, at));
+  };
+  const points = Array.from({ length: cuts }, () => (syncs.length > 0 && random() < NEAR_SYNC ? near() : anywhere()));
+  return points.sort((a, b) => a - b);
 }
 
 /** mulberry32: the same cuts for the same seed. */

@@ -4,18 +4,24 @@ import { bootLeaf, checkpoint, open, TestStream } from '../agent/store-parts.ts'
 
 // A short life of a store while every write is recorded. What the store promised is written to the file `promises` in
 // the same folder, so that the promise has its place in the record: no clock, no race. Ends by SIGKILL: no clean close.
-// Arguments: folder, rounds, ms until answers are on disk (0: at once, and only then they are promised).
+// Arguments: folder, rounds, ms until answers are on disk (0: at once, and only then they are promised), `off` for a
+// store that syncs nothing.
 
 /** A small WAL, so that it is copied into the database several times in the record. */
-const WAL_PAGES = 60;
+const WAL_PAGES = 120;
 const LIMIT = 1_000_000;
 
-const [folder, rounds, gather = '0'] = process.argv.slice(2);
+const [folder, rounds, gather = '0', sync = 'full'] = process.argv.slice(2);
 const gatherMs = Number(gather);
 const promises = openSync(join(folder!, 'promises'), 'a');
 const promise = (text: string) => writeSync(promises, `${text}\n`);
 
-const store = await open(join(folder!, 'tollgate.sqlite'), { maxBytes: 9_000, walPages: WAL_PAGES, gatherMs });
+const store = await open(join(folder!, 'tollgate.sqlite'), {
+  maxBytes: 9_000,
+  walPages: WAL_PAGES,
+  gatherMs,
+  unsynced: sync === 'off',
+});
 store.leaf(bootLeaf());
 const stream = new TestStream('c');
 const low = new TestStream('low', { priority: 0 });
