@@ -118,7 +118,7 @@ export class Control {
     for (const { file, bytes } of documents.credentials) await control.#offer(bytes, file);
     await control.#apply(true);
     unit.onIgnitionOff = (timeNs) => control.#driveEnded(timeNs);
-    control.#timer = setInterval(() => void control.#look(), LOOK_MS);
+    control.#timer = setInterval(() => void control.#look().catch((error) => control.#trouble(error)), LOOK_MS);
     control.#timer.unref();
     return control;
   }
@@ -298,7 +298,8 @@ export class Control {
     for (const leaf of rest) unit.store.leaf(leaf);
     const version = { issuer, document: document.subject, version: document.version, hash };
     await unit.store.accept(version, first ?? null);
-    this.#state = verdict.state;
+    // A drive that ended meanwhile stays ended.
+    this.#state = end(verdict.state, [...this.#state.ended]);
     if (document.kind === 'ownership') this.#sold = true;
     let dropped = 0;
     for (const uid of withdrawn) dropped += await this.#destroy(uid);
@@ -407,13 +408,19 @@ export class Control {
     const steady = nowMs !== null && before !== null && nowMs >= before && nowMs < this.#nextMs;
     if (steady || (nowMs === null && before === null)) {
       if (nowMs !== null) this.#lookedMs = nowMs;
+      if (nowMs !== null && nowMs >= this.#floorMs + FLOOR_MS) await this.#inTurn(() => this.#noteTime());
       return;
     }
     this.#lookedMs = nowMs;
-    await this.#inTurn(() => this.#apply()).catch((error: unknown) => {
-      if (error instanceof TollgateError) logError(this.#options.log, 'documents-refused', error);
-      else throw error;
-    });
+    await this.#inTurn(() => this.#apply());
+  }
+
+  /** The store takes nothing, or a set does not compile: what is closed stays closed, and the next look tries again. */
+  #trouble(error: unknown): void {
+    // Neither a time nor "unknown": whatever comes next is looked at.
+    this.#lookedMs = Number.NaN;
+    if (error instanceof TollgateError) logError(this.#options.log, 'documents-refused', error);
+    else this.#options.log.warn('documents-refused');
   }
 
   /** Between two samples: consents of the drive are over. */
@@ -422,9 +429,7 @@ export class Control {
     if (uids.length === 0) return;
     this.#state = end(this.#state, uids);
     this.#options.unit.end(uids, timeNs);
-    void this.#inTurn(() => this.#apply()).catch((error: unknown) => {
-      if (error instanceof TollgateError) logError(this.#options.log, 'documents-refused', error);
-    });
+    void this.#inTurn(() => this.#apply()).catch((error: unknown) => this.#trouble(error));
   }
 
   /** UTC as far as it can be believed; null: unknown, and everything that credentials give rests. */
@@ -437,8 +442,8 @@ export class Control {
   async #noteTime(): Promise<void> {
     const nowMs = this.#now();
     if (nowMs === null || nowMs < this.#floorMs + FLOOR_MS) return;
-    this.#floorMs = nowMs;
     await this.#options.unit.store.accept({ ...FLOOR, version: nowMs, hash: NO_HASH }, null);
+    this.#floorMs = nowMs;
   }
 
   #judgement(): Judge {

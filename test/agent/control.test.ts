@@ -413,6 +413,33 @@ describe('a consent for this drive', () => {
     expect(await samples(open)).toEqual({ [UID]: 30 });
   });
 
+  it('ends while another document is being taken', async () => {
+    const { start } = await place({ context: { ignition: 'dbc:Motion.Throttle' } });
+    const open = await start();
+    await open.control.receive(grant({ targets: ['dbc:Motion.Speed'] }, {}, OWNER, { scope: 'drive' }));
+    const at = (ms: number, throttle: number) => {
+      const batch = frames([{ ms, id: MOTION, raw: 1 }]);
+      batch.bytes[16 + 2] = throttle;
+      return batch;
+    };
+    await open.unit.frames(at(0, 2), 0);
+    const { store } = open.unit;
+    const real = store.accept.bind(store);
+    let off = false;
+    Object.assign(store, {
+      accept: async (...args: Parameters<typeof real>) => {
+        if (!off) {
+          off = true;
+          await open.unit.frames(at(10, 0), 0);
+        }
+        return await real(...args);
+      },
+    });
+    await open.control.receive(both[1]);
+    expect(off).toBe(true);
+    expect(open.unit.plan.streams.map(({ agreement }) => agreement)).toEqual([OTHER]);
+  });
+
   it('does not outlive the agent', async () => {
     const { start } = await place();
     const first = await start();

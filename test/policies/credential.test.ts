@@ -1,4 +1,6 @@
+import { createPublicKey } from 'node:crypto';
 import fc from 'fast-check';
+import { CompactSign, compactVerify } from 'jose';
 import { describe, expect, it } from 'vitest';
 import { TollgateError } from '#contracts';
 import { readConsentDocument } from '#policies/consent/index';
@@ -12,6 +14,7 @@ import {
   readCredential,
   readDidDocument,
   signJws,
+  statusBit,
 } from '#policies/credentials/index';
 import {
   bytesOf,
@@ -230,6 +233,24 @@ describe('a verifiable credential', () => {
   });
 });
 
+describe('a credential and jose, which nobody here wrote', () => {
+  it.each([
+    ['Ed25519', OWNER],
+    ['P-256', partyOfP256()],
+  ] as const)('agree on signatures of %s', async (_, by) => {
+    const bytes = grant({}, {}, by);
+    const { payload, protectedHeader } = await compactVerify(bytes, createPublicKey(by.key));
+    expect(protectedHeader).toMatchObject({ alg: by.algorithm, typ: 'vc+jwt', kid: by.kid });
+    const header = { alg: by.algorithm, typ: 'vc+jwt', kid: by.kid };
+    const theirs = await new CompactSign(payload).setProtectedHeader(header).sign(by.key);
+    expect(read(bytesOf(theirs))).toMatchObject({ kind: 'agreement', version: 1 });
+    const stranger = await new CompactSign(payload)
+      .setProtectedHeader(header)
+      .sign(by === OWNER ? STRANGER.key : partyOfP256().key);
+    expect(codeOf(() => read(bytesOf(stranger)))).toBe('TG_CREDENTIAL_SIGNATURE');
+  });
+});
+
 describe('a did:key', () => {
   it('of the standard’s example is the key that it names', () => {
     // did:key §3.1.1 (Ed25519) and §3.1.5 (P-256).
@@ -318,6 +339,27 @@ describe('a did:web', () => {
 });
 
 describe('a status list', () => {
+  it('reads the example of the standard', () => {
+    // Bitstring Status List v1.0, example of a status list credential: 131,072 bits, none set.
+    const encodedList = 'uH4sIAAAAAAAAA-3BMQEAAADCoPVPbQwfoAAAAAAAAAAAAAAAAAAAAIC3AYbSVKsAQAAA';
+    const payload = JSON.parse(payloadOf(list('revocation', [7]))) as { credentialSubject: Record<string, unknown> };
+    payload.credentialSubject.encodedList = encodedList;
+    const document = read(signed(payload));
+    expect(
+      document.kind === 'status' && [
+        statusBit(document.list, 7),
+        statusBit(document.list, 131_071),
+        statusBit(document.list, 131_072),
+      ],
+    ).toEqual([false, false, null]);
+  });
+
+  it('counts its bits from the left, as the standard does', () => {
+    const document = read(list('revocation', [0, 9, 131_071]));
+    const bits = document.kind === 'status' ? document.list.bits : new Uint8Array();
+    expect([bits[0], bits[1], bits[16_383]]).toEqual([0x80, 0x40, 0x01]);
+  });
+
   it('is refused when it is shorter than the standard asks, or unpacks without end', async () => {
     const { gzipSync } = await import('node:zlib');
     const carrying = (encodedList: string) => {
