@@ -48,6 +48,10 @@ export interface UnitOptions {
   readonly clock?: Clock;
   readonly maxBytes: number;
   readonly groupCommitMs: number;
+  /** Leaves that are older may be pruned, ms; the store's default without it. */
+  readonly keepLeavesMs?: number;
+  /** Cap of one recipient's records in the spool; none without it. */
+  readonly maxRecipientBytes?: number;
   /** How often checkpoints and proofs are published, ms; 60 s without it. */
   readonly publishMs?: number;
   readonly observe?: (state: ProtocolState) => void;
@@ -161,6 +165,8 @@ export class Unit {
       file: join(state, STORE_FILE),
       maxBytes: options.maxBytes,
       groupCommitMs: options.groupCommitMs,
+      ...(options.keepLeavesMs === undefined ? {} : { keepLeavesMs: options.keepLeavesMs }),
+      ...(options.maxRecipientBytes === undefined ? {} : { maxRecipientBytes: options.maxRecipientBytes }),
       bootId,
       spoolKeys: spool.of,
       ...(observe === undefined ? {} : { observe }),

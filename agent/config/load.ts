@@ -65,13 +65,26 @@ export interface Config {
     readonly agreements: readonly string[];
     readonly lawPacks: readonly string[];
   };
-  readonly store: { readonly maxBytes: number; readonly groupCommitMs: number };
+  readonly store: StoreConfig;
   readonly uplink: UplinkConfig | null;
+}
+
+/** Limits of the store; what is left out has the store's own default. */
+export interface StoreConfig {
+  readonly maxBytes: number;
+  readonly groupCommitMs: number;
+  readonly keepLeavesMs?: number;
+  readonly maxRecipientBytes?: number;
 }
 
 /** The file as the schema has it. */
 interface Raw extends Omit<Config, 'file' | 'store' | 'uplink'> {
-  readonly store: { readonly maxBytes: string; readonly groupCommit: string };
+  readonly store: {
+    readonly maxBytes: string;
+    readonly groupCommit: string;
+    readonly retention?: string;
+    readonly recipientBytes?: string;
+  };
   readonly uplink?: RawUplink;
 }
 
@@ -118,7 +131,7 @@ export function parseConfig(text: string, file: string): Config {
       agreements: files(raw.documents.agreements),
       lawPacks: files(raw.documents.lawPacks),
     },
-    store: { maxBytes: byteCount(raw.store.maxBytes), groupCommitMs: milliseconds(raw.store.groupCommit) },
+    store: storeConfig(raw.store),
     uplink:
       raw.uplink === undefined
         ? null
@@ -172,6 +185,15 @@ function expand(pattern: string, file: string): string[] {
     });
   }
   return globSync(pattern).sort();
+}
+
+function storeConfig({ maxBytes, groupCommit, retention, recipientBytes }: Raw['store']): StoreConfig {
+  return {
+    maxBytes: byteCount(maxBytes),
+    groupCommitMs: milliseconds(groupCommit),
+    ...(retention === undefined ? {} : { keepLeavesMs: seconds(retention) * 1_000 }),
+    ...(recipientBytes === undefined ? {} : { maxRecipientBytes: byteCount(recipientBytes) }),
+  };
 }
 
 function uplinkConfig(raw: RawUplink): UplinkConfig {

@@ -40,6 +40,16 @@ describe('the configuration', () => {
     expect(config.uplink).toBeNull();
   });
 
+  it('may say how long leaves are kept and what one recipient may have waiting', () => {
+    const { store } = parse(
+      whole.replace('groupCommit: 250ms', 'groupCommit: 250ms, retention: 30d, recipientBytes: 1MiB'),
+    );
+    expect(store).toMatchObject({ keepLeavesMs: 30 * 24 * 3_600_000, maxRecipientBytes: 2 ** 20 });
+    expect(refused(whole.replace('250ms', '250ms, retention: 30')).place).toMatchObject({
+      pointer: '/store/retention',
+    });
+  });
+
   it('suggests the nearest valid key for one that it does not know, with its place', () => {
     const error = refused(whole.replace('state:', 'stat:'));
     expect(error).toMatchObject({
