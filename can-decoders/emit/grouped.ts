@@ -1,5 +1,6 @@
-import { CAN_ERR_FLAG, CAN_RTR_FLAG, OFFSET_FLAGS, OFFSET_ID } from '#contracts';
+import { CAN_ERR_FLAG, CAN_RTR_FLAG, OFFSET_FLAGS, OFFSET_ID, OFFSET_LENGTH } from '#contracts';
 import type { CodeWriter, Local } from '#wasm';
+import { ROW_FLAG_SHORT, ROW_HEADER_BYTES } from '../layout.ts';
 import {
   CELL_BYTES,
   emitCounters,
@@ -17,9 +18,9 @@ import {
   type SimdParts,
   simdLocals,
 } from './lookup.ts';
-import { RECORD_BITS, RECORD_WAY } from './memory.ts';
+import { COUNTER_SHORT, RECORD_BITS, RECORD_LASTS, RECORD_SIZE, RECORD_WAY, type SimdMap } from './memory.ts';
 import { PAIR_BYTES, SHAPE_PAIRS } from './shapes.ts';
-import { emitClear, emitEnd } from './steps.ts';
+import { emitClear, emitEnd, increment } from './steps.ts';
 
 /**
  * Links in a slot, over the time and the flags of its frame when its row has a header: the next slot of the chain, the
@@ -42,6 +43,8 @@ export interface GroupParts extends SimdParts {
   /** Numbers of pairs that messages have. */
   readonly pairs: readonly number[];
   readonly hasOwn: boolean;
+  /** Function `fix(out, record, length)`. */
+  readonly fix: number;
 }
 
 /**
@@ -89,10 +92,6 @@ export function emitGrouped(code: CodeWriter, parts: GroupParts): void {
   emitCounters(code, count, rows, ignored);
   for (const pairs of parts.pairs) {
     emitChain(code, parts, chainOf(pairs), locals, () => {
-      emitIsShort(code, map, locals);
-      code.if();
-      emitOwnCall(code, parts.own, locals, slotBytes);
-      code.else();
       emitPayload(code, map, locals);
       // The last pair first: of a single cell it also writes over the presence word.
       emitEndOfRow(code, map, locals);
@@ -106,6 +105,13 @@ export function emitGrouped(code: CodeWriter, parts: GroupParts): void {
         code.memory('v128.store', FIRST_CELL + (pair - 1) * 2 * CELL_BYTES);
       }
       emitPresence(code, map, locals);
+      emitIsShort(code, map, locals);
+      code.if();
+      code.get(out);
+      code.get(locals.record);
+      code.get(slot);
+      code.memory('i32.load8_u', OFFSET_LENGTH);
+      code.call(parts.fix);
       code.end();
     });
   }
@@ -186,4 +192,63 @@ function emitChain(
   code.brIf(0);
   code.end();
   code.end();
+}
+
+/** `fix(out, record, length)`: takes the cells out of a row for which its frame is too short, and marks it. */
+export function emitFix(code: CodeWriter, map: SimdMap): void {
+  const [out, record, length] = [0, 1, 2];
+  const at = code.local('i32');
+  const end = code.local('i32');
+  const last = code.local('i32');
+  const bit = code.local('i64');
+  code.get(out);
+  code.i32(FIRST_CELL);
+  code.op('i32.add');
+  code.set(at);
+  code.get(out);
+  code.get(record);
+  code.memory('i32.load', map.records + RECORD_SIZE);
+  code.op('i32.add');
+  code.set(end);
+  code.get(record);
+  code.memory('i32.load', map.records + RECORD_LASTS);
+  code.set(last);
+  code.i64(1);
+  code.set(bit);
+  code.loop();
+  code.get(last);
+  code.memory('i32.load8_u', 0);
+  code.get(length);
+  code.op('i32.ge_u');
+  code.if();
+  code.get(at);
+  code.i64(0);
+  code.memory('i64.store', 0);
+  code.get(out);
+  code.get(out);
+  code.memory('i64.load', ROW_HEADER_BYTES);
+  code.get(bit);
+  code.op('i64.xor');
+  code.memory('i64.store', ROW_HEADER_BYTES);
+  code.end();
+  code.get(last);
+  code.i32(1);
+  code.op('i32.add');
+  code.set(last);
+  code.get(bit);
+  code.i64(1);
+  code.op('i64.shl');
+  code.set(bit);
+  code.get(at);
+  code.i32(CELL_BYTES);
+  code.op('i32.add');
+  code.tee(at);
+  code.get(end);
+  code.op('i32.lt_u');
+  code.brIf(0);
+  code.end();
+  code.get(out);
+  code.i32(ROW_FLAG_SHORT);
+  code.memory('i32.store', 4);
+  increment(code, COUNTER_SHORT);
 }

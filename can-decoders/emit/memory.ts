@@ -16,6 +16,7 @@ import { type Shape, shapeBytes } from './shapes.ts';
  * | `records` | SIMD forms: `RECORD_…` of each message, then one for frames without message        |
  * | `shapes`  | SIMD forms: see `shapes.ts`                                                       |
  * | `chains`  | grouped form: first slot of each chain, 0 where there is none (u32)               |
+ * | `lasts`   | grouped form: for each cell of a shape the last byte that its signal needs (u8)   |
  * | `later`   | simd form: slot and row of each frame that is not done after the first pass (u32) |
  * | `pool`    | SIMD forms: swizzles, masks and factors of messages that need code of their own    |
  * | `input`   | slots of the part being decoded; zero before and after                            |
@@ -44,6 +45,8 @@ export interface SimdMap {
   /** Address of the shape that takes nothing. */
   readonly noShape: number;
   readonly chains: number;
+  /** Address of the last bytes of the cells of each message. */
+  readonly lasts: readonly number[];
   readonly later: number;
   readonly pool: number;
 }
@@ -66,13 +69,14 @@ const ALIGNMENT = 64;
 
 /**
  * What the SIMD forms know of a message, u32 and one u64: id word, bytes of a row, `LATER_BYTES` or 0 where the first pass
- * is enough (grouped: address of the chain), 1 for a message and 0 for frames without, presence word, address of the
- * shape, bytes that a frame has at least.
+ * is enough (grouped: address of the chain), 1 for a message and 0 for frames without (grouped: address of the last bytes
+ * of its cells), presence word, address of the shape, bytes that a frame has at least.
  */
 export const RECORD_KEY = 0;
 export const RECORD_SIZE = 4;
 export const RECORD_WAY = 8;
 export const RECORD_ROWS = 12;
+export const RECORD_LASTS = 12;
 export const RECORD_PRESENCE = 16;
 export const RECORD_SHAPE = 24;
 export const RECORD_NEED = 28;
@@ -127,10 +131,16 @@ export function simdMap(
     return address;
   });
   const start = after(next, 0);
-  const later = after(start, chains * 4);
+  let last = after(start, chains * 4);
+  const lasts = shapes.map((shape) => {
+    const address = last;
+    last += form === 'grouped' ? (shape?.lasts.length ?? 0) : 0;
+    return address;
+  });
+  const later = after(last, 0);
   // The place behind the last frame is written too, before it is known that nothing goes there.
   const pool = after(later, form === 'simd' ? (maxFrames + 1) * LATER_BYTES : 0);
-  return { slots, records, nobody, shapes: addresses, noShape, chains: start, later, pool };
+  return { slots, records, nobody, shapes: addresses, noShape, chains: start, lasts, later, pool };
 }
 
 /** @param poolBytes size of the pool, known when all code that uses it is written */

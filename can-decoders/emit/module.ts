@@ -2,7 +2,7 @@ import { ModuleWriter, PAGE_BYTES } from '#wasm';
 import { type IdTable, idTable, NO_MESSAGE } from '../hash.ts';
 import type { DecodePlan } from '../plan.ts';
 import { emitFrames } from './frames.ts';
-import { CHAIN_NOBODY, CHAIN_OWN, chainOf, emitGrouped } from './grouped.ts';
+import { CHAIN_NOBODY, CHAIN_OWN, chainOf, emitFix, emitGrouped } from './grouped.ts';
 import {
   behindPool,
   LATER_BYTES,
@@ -54,7 +54,7 @@ function emitScalar(plan: DecodePlan, { maxFrames, channel }: ModuleOptions, tab
   const decode = module.declare(DECODE);
   module.define(sieve, (code) => emitSieve(code, table, map, channel));
   module.define(rows, (code) => emitRows(code, plan, map, short));
-  module.define(short, (code) => emitShort(code, plan, false));
+  module.define(short, (code) => emitShort(code, plan, false, [...plan.messages.keys()]));
   module.define(decode, (code) => {
     for (const parameter of [0, 1]) code.get(parameter);
     code.call(sieve);
@@ -85,15 +85,19 @@ function emitSimd(plan: DecodePlan, options: ModuleOptions, table: IdTable): Emi
   const decode = module.declare(DECODE);
   const own = module.declare(SHORT);
   const short = module.declare(SHORT);
+  // The grouped form takes out of a row what a short frame lacks; only messages with code of their own need more.
+  const shorts = [...plan.messages.keys()].filter((index) => !isGrouped || shapes[index] === null);
+  const fix = isGrouped ? module.declare({ parameters: ['i32', 'i32', 'i32'], results: [] }) : -1;
   const parts = { table, map, channel, own, hasOwn: shapes.includes(null) };
   const counts = new Set(shapes.flatMap((shape, i) => (shape === null ? [] : [pairs[i]!.length])));
   module.define(decode, (code) =>
     isGrouped
-      ? emitGrouped(code, { ...parts, pairs: [...counts] })
+      ? emitGrouped(code, { ...parts, pairs: [...counts], fix })
       : emitFrames(code, { ...parts, block, backBlocks: Math.max(0, ...counts) / block - 1 }),
   );
+  if (isGrouped) module.define(fix, (code) => emitFix(code, map));
   module.define(own, (code) => emitOwn(code, plan, shapes, short, pool));
-  module.define(short, (code) => emitShort(code, plan, true));
+  module.define(short, (code) => emitShort(code, plan, true, shorts));
   const behind = behindPool(map, maxFrames, pool.bytes.length);
   module.data(map.slots, indices(table, plan.messages.length));
   module.data(
@@ -111,8 +115,10 @@ function emitSimd(plan: DecodePlan, options: ModuleOptions, table: IdTable): Emi
         return shape === null || pairs[index]!.length > block ? LATER_BYTES : 0;
       },
       shapes,
+      isGrouped,
     ),
   );
+  if (isGrouped) module.data(map.lasts[0] ?? 0, Uint8Array.from(shapes.flatMap((shape) => shape?.lasts ?? [])));
   module.data(map.noShape, shapeTable(map, shapes, pairs, nothing));
   module.data(map.pool, pool.bytes);
   module.pages = Math.ceil(behind.rows / PAGE_BYTES);
@@ -148,6 +154,7 @@ function records(
   map: SimdMap,
   way: (index: number) => number,
   shapes: readonly (Shape | null)[],
+  isGrouped: boolean,
 ): Uint8Array {
   const view = new DataView(new ArrayBuffer(map.nobody + RECORD_BYTES));
   for (const [index, { layout, need, length }] of messages.entries()) {
@@ -155,7 +162,7 @@ function records(
     view.setUint32(at + RECORD_KEY, layout.id, true);
     view.setUint32(at + RECORD_SIZE, layout.rowBytes, true);
     view.setUint32(at + RECORD_WAY, way(index), true);
-    view.setUint32(at + RECORD_ROWS, 1, true);
+    view.setUint32(at + RECORD_ROWS, isGrouped ? map.lasts[index]! : 1, true);
     view.setBigUint64(at + RECORD_PRESENCE, shapes[index] === null ? 0n : (1n << BigInt(layout.cells)) - 1n, true);
     view.setUint32(at + RECORD_SHAPE, map.shapes[index]!, true);
     view.setUint32(at + RECORD_NEED, Math.max(need, length), true);

@@ -114,22 +114,29 @@ export function emitRows(code: CodeWriter, plan: DecodePlan, map: ScalarMap, sho
  * `short(slot, out, index, length)`: one row of a frame that may lack bytes; only what fits is read.
  *
  * @param hasHeader whether the row has its header already
+ * @param indices the messages that it is for
  */
-export function emitShort(code: CodeWriter, plan: DecodePlan, hasHeader: boolean): void {
+export function emitShort(code: CodeWriter, plan: DecodePlan, hasHeader: boolean, indices: readonly number[]): void {
   const [slot, out, index, length] = [0, 1, 2, 3];
   const flag = code.local('i32');
-  const locals: RowLocals = { ...rowLocals(code, plan.messages, slot, out, null), hasHeader, short: { length, flag } };
-  const { messages } = plan;
+  const messages = indices.map((i) => plan.messages[i]!);
+  const locals: RowLocals = { ...rowLocals(code, messages, slot, out, null), hasHeader, short: { length, flag } };
+  const labels = new Map(indices.map((i, label) => [i, label]));
   code.block();
-  emitDispatch(code, messages.length, messages.length, () => code.get(index));
-  for (const [i, message] of messages.entries()) {
+  for (const _ of indices) code.block();
+  code.get(index);
+  code.brTable(
+    plan.messages.map((_, i) => labels.get(i) ?? indices.length),
+    indices.length,
+  );
+  for (const [label, message] of messages.entries()) {
     code.end();
     code.get(length);
     code.i32(message.length);
     code.op('i32.lt_u');
     code.set(flag);
-    emitRow(code, i, message, locals);
-    code.br(messages.length - 1 - i);
+    emitRow(code, indices[label]!, message, locals);
+    code.br(messages.length - 1 - label);
   }
   code.end();
   code.get(flag);

@@ -18,6 +18,8 @@ import type { MessagePlan, PlanCell } from '../plan.ts';
 export interface Shape {
   /** Fields of the cells, in their order. */
   readonly fields: readonly Field[];
+  /** Last byte of the payload that each cell's signal needs. */
+  readonly lasts: readonly number[];
   /** Sign bits in the payload, 8 bytes. */
   readonly turned: Uint8Array;
 }
@@ -44,13 +46,17 @@ const MOST_CELLS = 64;
 export function shapeOf({ layout, root, need, length }: MessagePlan): Shape | null {
   if (root.selectors.length > 0 || layout.cells > MOST_CELLS || Math.max(need, length) > CLASSIC_BYTES) return null;
   const fields = new Array<Field>(layout.cells);
+  const lasts = new Array<number>(layout.cells);
   for (const cell of root.cells) {
     const parts = partsOf(cell);
     if (parts === null) return null;
-    for (const [i, part] of parts.entries()) fields[cell.layout.cell + i] = part;
+    for (const [i, part] of parts.entries()) {
+      fields[cell.layout.cell + i] = part;
+      lasts[cell.layout.cell + i] = cell.field.last;
+    }
   }
   const turned = turnedBits(fields);
-  return turned === null ? null : { fields, turned };
+  return turned === null ? null : { fields, lasts, turned };
 }
 
 /** The fields of a cell, or of the two of a wide signal: its high word and its low one. */
