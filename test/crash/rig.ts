@@ -93,6 +93,7 @@ export async function cutPower(
   const replayer = new Replayer(events, ignored);
   const faults: { point: number; what: string[] }[] = [];
   let lossy = 0;
+  let examined = 0;
   const base = existsSync('/dev/shm') ? '/dev/shm' : tmpdir();
   for (const point of points) {
     replayer.advance(point);
@@ -100,7 +101,8 @@ export async function cutPower(
     if (dropped > 0) lossy++;
     const folder = mkdtempSync(join(base, 'tollgate-cut-'));
     try {
-      const what = await examine(folder, files, replayer.promised);
+      const started = ++examined % STARTED_EVERY === 0;
+      const what = await examine(folder, files, replayer.promised, started);
       if (what.length > 0) faults.push({ point, what });
     } finally {
       rmSync(folder, { recursive: true, force: true });
@@ -109,6 +111,8 @@ export async function cutPower(
   return { cuts, lossy, events: events.length, faults };
 }
 
+/** Every so many cuts a process is started on what is left, before the store's recovery runs in this one. */
+const STARTED_EVERY = 50;
 /** Share of the cuts that lie near a sync: there is most to lose, and the rarest mistake to find. */
 const NEAR_SYNC = 0.5;
 const NEAR_EVENTS = 3;
