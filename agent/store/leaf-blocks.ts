@@ -1,5 +1,5 @@
 import { hash } from 'node:crypto';
-import { readLeaf } from '#ledger';
+import { type LeafView, readLeaf } from '#ledger';
 import { ByteReader, ByteWriter } from './bytes.ts';
 
 /**
@@ -44,11 +44,16 @@ function chainAfter(model: Uint8Array, bodyHash: Uint8Array): Uint8Array {
   return hash('sha256', link, 'buffer');
 }
 
-export function packLeaves(leaves: readonly Uint8Array[], outside: Outside = ALONE): Uint8Array {
+/** @param views the leaves as they read, where they were read before */
+export function packLeaves(
+  leaves: readonly Uint8Array[],
+  views: readonly LeafView[] = leaves.map(readLeaf),
+  outside: Outside = ALONE,
+): Uint8Array {
   const newest = new Map<string, number>();
   writer.reset();
   for (const [index, leaf] of leaves.entries()) {
-    const { record, bodyHash } = readLeaf(leaf);
+    const { record, bodyHash } = views[index]!;
     const key = record === null ? `${leaf.length}` : latin1(record.stream);
     const inside = newest.get(key);
     newest.set(key, index);

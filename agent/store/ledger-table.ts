@@ -5,6 +5,7 @@ import {
   consistencyProof,
   emptyRange,
   inclusionProof,
+  type LeafView,
   type NodeSink,
   parseCheckpoint,
   rangeOf,
@@ -13,7 +14,7 @@ import {
   sha256Tree,
 } from '#ledger';
 import type { Connection } from './database.ts';
-import { packLeaves, unpackLeaves } from './leaf-blocks.ts';
+import { type Outside, packLeaves, unpackLeaves } from './leaf-blocks.ts';
 import { nodePosition } from './tables.ts';
 
 const HASH_BYTES = 32;
@@ -44,6 +45,7 @@ export class LedgerTable {
   #range: CompactRange = emptyRange();
   /** Leaves since the last fold, and the number of the first. */
   #tail: Uint8Array[] = [];
+  readonly #views: LeafView[] = [];
   #tailFirst = 0;
   /** Hashes of the leaves of the tile that is not full. */
   #open = new Uint8Array(TILE_LEAVES * HASH_BYTES);
@@ -88,6 +90,7 @@ export class LedgerTable {
     this.#newNodes.clear();
     this.#block = this.#tile = null;
     this.#tail = [];
+    this.#views.length = 0;
     this.pruned = this.#statements.pruned.get() as number;
     const size = (this.#statements.size.get() as number | undefined) ?? this.pruned;
     this.#tailFirst = size;
@@ -138,14 +141,15 @@ export class LedgerTable {
     return rootFromRange(this.#range, sha256Tree);
   }
 
-  /** Adds a leaf, in memory; the caller makes it durable (`hot`) or folds. */
-  append(leaf: Uint8Array): number {
+  /** Adds a leaf, in memory, and keeps its bytes; the caller makes it durable (`hot`) or folds. */
+  append(leaf: Uint8Array, view: LeafView): number {
     const index = this.#range.size;
     const hash = sha256Tree.leaf(leaf);
     const place = index % TILE_LEAVES;
     this.#open.set(hash, place * HASH_BYTES);
     appendLeaf(this.#range, hash, sha256Tree, this.#sink);
-    this.#tail.push(leaf.slice());
+    this.#tail.push(leaf);
+    this.#views.push(view);
     if (place === TILE_LEAVES - 1) {
       this.#newTiles.push({ index: Math.floor(index / TILE_LEAVES), hashes: this.#open });
       this.#open = new Uint8Array(TILE_LEAVES * HASH_BYTES);
@@ -157,20 +161,22 @@ export class LedgerTable {
     if (level >= TILE_LEVEL) this.#newNodes.set(nodePosition(level, index), [level, index, hash]);
   };
 
-  /** Leaves from `first` on, which must be unfolded. */
-  since(first: number): readonly Uint8Array[] {
-    return this.#tail.slice(first - this.#tailFirst);
+  /** Leaves from `first` on, which must be unfolded, packed. */
+  packedSince(first: number, outside: Outside): Uint8Array {
+    const at = first - this.#tailFirst;
+    return packLeaves(this.#tail.slice(at), this.#views.slice(at), outside);
   }
 
   /** Within a transaction: writes what is in memory into the tables. */
   fold(): void {
     if (this.#tail.length > 0) {
-      this.#statements.insertBlock.run(this.#tailFirst, this.#tail.length, packLeaves(this.#tail));
+      this.#statements.insertBlock.run(this.#tailFirst, this.#tail.length, packLeaves(this.#tail, this.#views));
     }
     for (const { index, hashes } of this.#newTiles) this.#statements.insertTile.run(index, hashes);
     for (const [pos, [level, index, hash]] of this.#newNodes) this.#statements.insertNode.run(pos, level, index, hash);
     this.#tailFirst += this.#tail.length;
     this.#tail = [];
+    this.#views.length = 0;
     this.#newTiles = [];
     this.#newNodes.clear();
   }

@@ -235,6 +235,7 @@ export class Outbox {
     if (open !== null && open.live === 0) this.#segments.pop();
     this.#open = null;
     this.changes = 0;
+    this.#unload();
   }
 
   #states({ rows, count }: Segment): Uint8Array {

@@ -29,16 +29,20 @@ export function spoolKey(bytes: Uint8Array): SpoolKey {
   return { object: createSecretKey(bytes), check };
 }
 
+const nonce = new Uint8Array(NONCE_BYTES);
+const nonceView = new DataView(nonce.buffer);
+const TAG = { authTagLength: TAG_BYTES };
+
+/** One buffer for all: the cipher copies it. */
 function nonceOf(stream: Uint8Array, seq: number): Uint8Array {
-  const nonce = new Uint8Array(NONCE_BYTES);
   nonce.set(stream);
-  new DataView(nonce.buffer).setUint32(8, seq);
+  nonceView.setUint32(8, seq);
   return nonce;
 }
 
 /** @returns ciphertext ‖ tag */
 export function wrap({ object }: SpoolKey, stream: Uint8Array, seq: number, plain: Uint8Array): Uint8Array {
-  const cipher = createCipheriv(CIPHER, object, nonceOf(stream, seq), { authTagLength: TAG_BYTES });
+  const cipher = createCipheriv(CIPHER, object, nonceOf(stream, seq), TAG);
   const sealed = new Uint8Array(plain.length + TAG_BYTES);
   sealed.set(cipher.update(plain));
   cipher.final();
@@ -50,7 +54,7 @@ export function wrap({ object }: SpoolKey, stream: Uint8Array, seq: number, plai
 export function unwrap({ object }: SpoolKey, stream: Uint8Array, seq: number, sealed: Uint8Array): Uint8Array | null {
   if (sealed.length < TAG_BYTES) return null;
   const end = sealed.length - TAG_BYTES;
-  const decipher = createDecipheriv(CIPHER, object, nonceOf(stream, seq), { authTagLength: TAG_BYTES });
+  const decipher = createDecipheriv(CIPHER, object, nonceOf(stream, seq), TAG);
   decipher.setAuthTag(sealed.subarray(end));
   const plain = decipher.update(sealed.subarray(0, end));
   try {

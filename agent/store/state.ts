@@ -5,7 +5,7 @@ import type { Ack } from './contract.ts';
 import type { Connection } from './database.ts';
 import type { BudgetSum, MeterSum } from './group.ts';
 import { HotTable } from './hot.ts';
-import { type Outside, packLeaves, unpackLeaves } from './leaf-blocks.ts';
+import { type Outside, unpackLeaves } from './leaf-blocks.ts';
 import { LedgerTable } from './ledger-table.ts';
 import { MeterTable, Names } from './meter-table.ts';
 import { Outbox } from './outbox.ts';
@@ -145,10 +145,13 @@ export class State {
    * @returns false where it has no place there
    */
   keepHot(): boolean {
-    const leaves = this.ledger.since(this.#firstLeaf);
-    const packed = packLeaves(leaves, this.#outside);
+    const packed = this.ledger.packedSince(this.#firstLeaf, this.#outside);
     const out = this.#out.reset();
-    out.varint(this.#firstLeaf).varint(this.#firstRow).varint(leaves.length).blob(packed);
+    out
+      .varint(this.#firstLeaf)
+      .varint(this.#firstRow)
+      .varint(this.ledger.size - this.#firstLeaf)
+      .blob(packed);
     for (const payload of this.outbox.payloadsSince(this.#firstRow)) out.blob(payload);
     out.bytes(this.#counts.view());
     return this.hot.write(out.view());
@@ -163,7 +166,7 @@ export class State {
     if (firstLeaf !== this.ledger.size) throw new RangeError(`leaf ${firstLeaf} follows ${this.ledger.size} leaves`);
     for (const leaf of leaves) {
       const view = readLeaf(leaf);
-      const index = this.ledger.append(leaf);
+      const index = this.ledger.append(leaf, view);
       if (view.record === null) continue;
       const stream = this.streams.byName(view.record.stream)!;
       this.recorded(stream, view, index);

@@ -488,13 +488,15 @@ export class Writer {
     if (wrapped !== null) outbox.insert(KIND_SESSION, stream, -1, null, wrapped);
   }
 
-  #record(stream: StreamState, seq: number, payload: Uint8Array, leaf: Uint8Array): void {
+  #record(stream: StreamState, seq: number, payload: Uint8Array, bytes: Uint8Array): void {
     if (seq !== stream.nextSeq) {
       throw new TollgateError('TG_STORE_SEQUENCE', `record ${seq} came, ${stream.nextSeq} is the next of its stream`);
     }
+    // The group's buffer goes back to the agent's thread.
+    const leaf = new Uint8Array(bytes);
     const view = readLeaf(leaf);
     const { boottimeMs, utcMs, bodyHash } = view;
-    const index = this.#state.ledger.append(leaf);
+    const index = this.#state.ledger.append(leaf, view);
     this.#state.recorded(stream, view, index);
     this.#time = { boottimeMs, utcMs };
     const key = stream.dropped ? null : this.#keys.get(stream.agreement);
@@ -506,10 +508,12 @@ export class Writer {
     this.#state.outbox.insert(KIND_RECORD, stream, seq, index, wrap(key, stream.stream, seq, payload));
   }
 
-  #leaf(leaf: Uint8Array): void {
-    const { boottimeMs, utcMs } = readLeaf(leaf);
+  #leaf(bytes: Uint8Array): void {
+    const leaf = new Uint8Array(bytes);
+    const view = readLeaf(leaf);
+    const { boottimeMs, utcMs } = view;
     this.#time = { boottimeMs, utcMs };
-    this.#state.ledger.append(leaf);
+    this.#state.ledger.append(leaf, view);
   }
 
   /** Within a transaction: rows whose key is gone, and rows that do not open, leave as evicted. */
@@ -555,7 +559,8 @@ export class Writer {
       seqs.sort((a, b) => a - b);
       const time = { bootId: this.#settings.bootId, ...this.#time };
       for (let at = 0; at < seqs.length; at += MOST_IN_LEAF) {
-        this.#state.ledger.append(gapLeaf(time, stream.stream, seqs.slice(at, at + MOST_IN_LEAF)));
+        const leaf = gapLeaf(time, stream.stream, seqs.slice(at, at + MOST_IN_LEAF));
+        this.#state.ledger.append(leaf, readLeaf(leaf));
       }
     }
   }
