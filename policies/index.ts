@@ -20,7 +20,9 @@ export {
   type DecisionRequest,
   type DecisionTable,
 } from './decision-table.ts';
+export { type DiffInput, diffPolicies, leavesAs, opens, type PolicyChange, type Terms } from './diff.ts';
 export { type Explanation, explainSignal } from './explain.ts';
+export { findingsOf, type PolicyFinding } from './findings.ts';
 export type { Gate, GateDenial } from './gate.ts';
 export { createGate } from './gate-table.ts';
 export { type ImportedPolicy, type ImportTerms, importPolicy } from './import/foreign.ts';
