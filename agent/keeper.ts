@@ -68,12 +68,14 @@ export class Keeper {
     const { store, clock } = this.#parts;
     this.#publishedMs = clock.monotonicMs();
     if (this.#size === 0) return;
+    const stored: Promise<void>[] = [];
     for (const material of await store.proofs(this.#size)) {
       const { seq, leafIndex, path, evicted } = material;
       const consistency = this.#linkOf(material);
       const proof = { checkpoint: this.#note, seq, leafIndex, path, evicted, consistency };
-      await store.proof(material, encodeProof(proof), consistency !== null);
+      stored.push(store.proof(material, encodeProof(proof), consistency !== null));
     }
+    await Promise.all(stored);
   }
 
   #linkOf({ recipient, consistency }: ProofMaterial): ProofMaterial['consistency'] {

@@ -20,7 +20,7 @@ import type {
 } from './contract.ts';
 import { passes } from './database.ts';
 import { type Group, GroupBuilder } from './group.ts';
-import type { Answer, Failure, Opened, Request, Taken } from './protocol.ts';
+import type { Answer, Failure, Opened, QueuedProof, Request, Taken } from './protocol.ts';
 import type { FaultAt } from './writer.ts';
 
 /** Sync costs flash and time: a group is committed this often … */
@@ -117,6 +117,8 @@ class ThreadStore implements DurableStore {
   readonly #streams = new Map<string, Stream>();
   readonly #queue: Waiting[] = [];
   readonly #known = new Set<string>();
+  readonly #proofs: QueuedProof[] = [];
+  #proving: Promise<unknown> | null = null;
   readonly #withdrawing = new Set<string>();
   /** Counters with what waits for its commit: the writer's thread only ever adds what was admitted here. */
   readonly #budgets = new Map<string, { value: number }>();
@@ -279,7 +281,13 @@ class ThreadStore implements DurableStore {
   }
 
   async proof(material: ProofMaterial, payload: Uint8Array, link = false): Promise<void> {
-    await this.#call({ op: 'proof', material, payload, link });
+    this.#proofs.push({ material, payload, link });
+    // What is queued in one go becomes durable in one sync.
+    this.#proving ??= Promise.resolve().then(() => {
+      this.#proving = null;
+      return this.#call({ op: 'proof', proofs: this.#proofs.splice(0) });
+    });
+    await this.#proving;
     this.#state('proof-stored');
   }
 

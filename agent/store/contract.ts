@@ -181,7 +181,8 @@ export interface Store {
   /** One entry a stream whose newest committed record has no published proof under the checkpoint of `size`. */
   proofs(size: number): Promise<readonly ProofMaterial[]>;
   /**
-   * Queues a proof message and notes that it covers `seq`, and that its checkpoint was published to the recipient.
+   * Queues a proof message and notes that it covers `seq`, and that its checkpoint was published to the recipient. Proofs
+   * that are queued without waiting for each other share one sync.
    *
    * @param link whether it carries `consistency`: no later proof takes its place then
    */

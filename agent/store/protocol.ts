@@ -10,7 +10,7 @@ export type Request =
   | { readonly op: 'group'; readonly group: Group }
   | { readonly op: 'checkpoint'; readonly size: number; readonly note: string }
   | { readonly op: 'proofs'; readonly size: number }
-  | { readonly op: 'proof'; readonly material: ProofMaterial; readonly payload: Uint8Array; readonly link: boolean }
+  | { readonly op: 'proof'; readonly proofs: readonly QueuedProof[] }
   | { readonly op: 'take'; readonly limit: number; readonly pseudonym: string | undefined }
   | { readonly op: 'pubacked'; readonly ids: readonly number[] }
   | { readonly op: 'ack'; readonly ack: Ack }
@@ -23,6 +23,13 @@ export type Request =
   | { readonly op: 'records'; readonly query: RecordQuery }
   | { readonly op: 'recipient'; readonly stream: Uint8Array }
   | { readonly op: 'close' };
+
+/** A proof on its way into the outbox. */
+export interface QueuedProof {
+  readonly material: ProofMaterial;
+  readonly payload: Uint8Array;
+  readonly link: boolean;
+}
 
 /** What the agent's thread must know at once; the answer to `open`. */
 export interface Opened {

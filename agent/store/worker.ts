@@ -52,7 +52,7 @@ function serve(request: Request): unknown {
     case 'proofs':
       return writer.proofs(request.size);
     case 'proof':
-      return writer.proof(request.material, request.payload, request.link);
+      return writer.queueProofs(request.proofs);
     case 'take':
       return writer.take(request.limit, request.pseudonym);
     case 'pubacked':

@@ -19,7 +19,7 @@ import { type Connection, connectWriter, lock, passes, translate, type WriterOpt
 import { type Group, readGroup, type StreamInfo } from './group.ts';
 import { TILE_LEAVES } from './ledger-table.ts';
 import type { Removed } from './outbox.ts';
-import type { Opened, Taken } from './protocol.ts';
+import type { Opened, QueuedProof, Taken } from './protocol.ts';
 import { meterRows, recipientOf, recordsAbout } from './queries.ts';
 import { SESSION_SEQ, type SpoolKey, spoolKey, unwrap, wrap } from './spool.ts';
 import { State } from './state.ts';
@@ -295,26 +295,30 @@ export class Writer {
   }
 
   /**
-   * Queues a proof; one of this stream that nobody took yet is replaced, for this one says the same and more. Those of
+   * Queues proofs, in one sync; one of the same stream that nobody took yet is replaced, for this one says the same and more. Those of
    * an earlier boot and those with a link stay: the next link starts where they end.
    */
-  proof(material: ProofMaterial, payload: Uint8Array, link: boolean): void {
+  queueProofs(proofs: readonly QueuedProof[]): void {
     this.#transaction(() => {
-      const { streams, outbox } = this.#state;
-      const stream = streams.byName(material.stream);
-      if (stream === null || stream.dropped) return;
-      for (const id of outbox.queuedProofs(stream)) {
-        if (id >= this.#firstRow && !this.#links.has(id)) outbox.remove(id);
-      }
-      const id = outbox.insert(KIND_PROOF, stream, -1, null, payload);
-      if (link) this.#links.add(id);
-      this.#statements.publish.run(material.recipient, material.size);
-      for (const { seq } of material.evicted) this.#statements.carry.run(id, stream.id, seq);
-      stream.publishedSeq = Math.max(stream.publishedSeq, material.seq);
-      streams.touch(stream);
+      for (const proof of proofs) this.#queueProof(proof);
       this.#fold();
     });
-    this.#fault('proof-stored');
+    for (let i = 0; i < proofs.length; i++) this.#fault('proof-stored');
+  }
+
+  #queueProof({ material, payload, link }: QueuedProof): void {
+    const { streams, outbox } = this.#state;
+    const stream = streams.byName(material.stream);
+    if (stream === null || stream.dropped) return;
+    for (const id of outbox.queuedProofs(stream)) {
+      if (id >= this.#firstRow && !this.#links.has(id)) outbox.remove(id);
+    }
+    const id = outbox.insert(KIND_PROOF, stream, -1, null, payload);
+    if (link) this.#links.add(id);
+    this.#statements.publish.run(material.recipient, material.size);
+    for (const { seq } of material.evicted) this.#statements.carry.run(id, stream.id, seq);
+    stream.publishedSeq = Math.max(stream.publishedSeq, material.seq);
+    streams.touch(stream);
   }
 
   take(limit: number, pseudonym: string | undefined): Taken {

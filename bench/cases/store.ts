@@ -171,12 +171,11 @@ async function days([count = '10', seconds = '7200', place = tmpdir()]: string[]
         if (second % CHECKPOINT_SECONDS > 0) continue;
         const { size, root } = await store.head();
         await store.checkpoint(size, await signCheckpoint(size, root, key));
-        if (second % PROOF_SECONDS > 0) continue;
-        for (const material of await store.proofs(size)) await store.proof(material, PROOF);
+        if (second % PROOF_SECONDS === 0) await prove(store, size);
       }
       const { size, root } = await store.head();
       await store.checkpoint(size, await signCheckpoint(size, root, key));
-      for (const material of await store.proofs(size)) await store.proof(material, PROOF);
+      await prove(store, size);
       await acknowledge(store, streams, payload);
       while ((await store.prune()) > 0);
       await store.close();
@@ -190,6 +189,11 @@ async function days([count = '10', seconds = '7200', place = tmpdir()]: string[]
 
 const PROOF_SECONDS = 60;
 const PROOF = new Uint8Array(900);
+
+/** As the keeper does it. */
+async function prove(store: DurableStore, size: number): Promise<void> {
+  await Promise.all((await store.proofs(size)).map((material) => store.proof(material, PROOF)));
+}
 
 /** What the uplink does with a second's rows: all are taken, and answered at once. */
 async function acknowledge(store: DurableStore, streams: readonly BenchStream[], bytes: Uint8Array): Promise<void> {
@@ -217,7 +221,7 @@ async function reference(folder: string, payload: Uint8Array) {
       const { size, root } = await store.head();
       await store.checkpoint(size, await signCheckpoint(size, root, key));
       if (second % PROOF_SECONDS === 0) {
-        for (const material of await store.proofs(size)) await store.proof(material, PROOF);
+        await prove(store, size);
       }
     }
   }
