@@ -40,8 +40,8 @@ const WORKER_HEAP_MIB = 64;
 const WORKER_YOUNG_MIB = 4;
 /** A thread that was told to end and does not is ended, ms. */
 const LAST_WORD_MS = 2_000;
-/** Leaves under a checkpoint are kept so long, ms: 90 days. */
-export const KEEP_LEAVES_MS = 90 * 24 * 3_600_000;
+/** Leaves under a checkpoint are kept so long, ms: 30 days, 130 MB at the reference load. */
+export const KEEP_LEAVES_MS = 30 * 24 * 3_600_000;
 const OLDEST_NODE = 22;
 
 export interface StoreOptions {
