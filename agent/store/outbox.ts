@@ -1,27 +1,14 @@
-import { TollgateError } from '#contracts';
 import { release } from './bytes.ts';
 import type { Connection } from './database.ts';
+import { kindOf, PRIORITIES, RANK_SESSION, RANKS, rankOf } from './ranks.ts';
 import { packRows, Rows, Segment, unpackRows } from './segment.ts';
+import { Segments } from './segments.ts';
 import type { StreamState, Streams } from './streams.ts';
 import { KIND_PROOF, KIND_RECORD, KIND_SESSION, STATE_GONE, STATE_PUBACKED, STATE_QUEUED } from './tables.ts';
 
-/** Priorities go from 0 to 7; of each, records go before proofs, and sessions before everything. */
-const PRIORITIES = 8;
-const RANK_SESSION = 2 * PRIORITIES;
-/** A lane is a pseudonym and a rank: `line · 32 + rank`. */
-const RANKS = 32;
-/** Segments whose rows stay in memory although nothing happens in them. */
-const MOST_LOADED = 32;
 /** A segment in the table is written again, shorter, when less than a quarter of so many bytes lives. */
 const SPARSE_BYTES = 16 * 1024;
 const SPARSE_SHARE = 4;
-
-const rankOf = (kind: number, priority: number) =>
-  kind === KIND_SESSION ? RANK_SESSION : 2 * priority + (kind === KIND_RECORD ? 1 : 0);
-const kindOf = (lane: number) => {
-  const rank = lane % RANKS;
-  return rank === RANK_SESSION ? KIND_SESSION : rank % 2 === 1 ? KIND_RECORD : KIND_PROOF;
-};
 
 /** Rows of one pseudonym and rank. */
 interface Lane {
@@ -66,13 +53,8 @@ export class Outbox {
   readonly #recipients = new Map<string, number>();
   readonly #lows = new Map<string, number>();
   readonly #proofs = new Map<number, Set<number>>();
-  #segments: Segment[] = [];
-  /** Segments with rows in memory that may go, longest unused first. */
-  readonly #loaded = new Set<Segment>();
-  /** The last one, whose payloads are in memory. */
-  #open: Segment | null = null;
+  readonly #segments: Segments;
   #dead: number[] = [];
-  #body: { first: number; bytes: Uint8Array; ends: Int32Array } | null = null;
   /** Pseudonyms by their number; the newest last. */
   #lines: string[] = [];
   nextId = 1;
@@ -84,15 +66,12 @@ export class Outbox {
 
   constructor(db: Connection, streams: Streams) {
     this.#streams = streams;
+    this.#segments = new Segments(db);
     const raw = (sql: string) => db.prepare(sql).raw();
     this.#statements = {
       all: raw(
         'SELECT s.first, s.rows, t.state FROM segment s LEFT JOIN segment_state t ON t.first = s.first ORDER BY s.first',
       ),
-      rows: raw(
-        'SELECT s.rows, t.state FROM segment s LEFT JOIN segment_state t ON t.first = s.first WHERE s.first = ?',
-      ),
-      body: db.prepare('SELECT body FROM segment WHERE first = ?').pluck(),
       write: db.prepare('INSERT OR REPLACE INTO segment VALUES (?, ?, ?)'),
       writeState: db.prepare('INSERT OR REPLACE INTO segment_state VALUES (?, ?)'),
       remove: db.prepare('DELETE FROM segment WHERE first = ?'),
@@ -106,14 +85,11 @@ export class Outbox {
   /** Counts what is in the tables; the streams must be there. */
   load(): void {
     for (const lane of this.#lanes.values()) Object.assign(lane, { cursor: Infinity, low: Infinity, queued: 0 });
-    this.#segments = [];
-    this.#loaded.clear();
+    this.#segments.clear();
     this.#proofs.clear();
     this.#recipients.clear();
     this.#lows.clear();
-    this.#open = null;
     this.#dead = [];
-    this.#forgetBody();
     this.#lines = this.#statements.lines.all() as string[];
     this.nextId = this.#statements.nextRow.get() as number;
     this.pubackedRows = this.bytes = this.changes = 0;
@@ -124,14 +100,14 @@ export class Outbox {
       segment.bodyBytes = segment.liveBytes;
       for (let i = 0; i < segment.count; i++) this.#count(segment, i);
       segment.rows = null;
-      this.#segments.push(segment);
+      this.#segments.list.push(segment);
     }
   }
 
   /** After `load` and what follows from `hot`: rows that are inflight in this process stay it. */
   resume(): void {
     for (const [id] of this.#inflight) {
-      const at = this.#find(id);
+      const at = this.#segments.find(id);
       if (at === null || at.segment.rows!.state[at.index] !== STATE_QUEUED) this.#inflight.delete(id);
       else {
         this.#lane(at.segment.rows!.lane[at.index]!).queued--;
@@ -184,11 +160,11 @@ export class Outbox {
   /** Adds a row, in memory; the caller makes it durable (`hot`) or folds. */
   insert(kind: number, stream: StreamState, seq: number, leaf: number | null, payload: Uint8Array): number {
     const id = this.nextId++;
-    if (this.#open === null) {
-      this.#open = new Segment(id, new Rows(64), []);
-      this.#segments.push(this.#open);
+    if (this.#segments.open === null) {
+      this.#segments.open = new Segment(id, new Rows(64), []);
+      this.#segments.list.push(this.#segments.open);
     }
-    const segment = this.#open;
+    const segment = this.#segments.open;
     const number = this.#line(stream.pseudonym) * RANKS + rankOf(kind, stream.priority);
     const index = segment.rows!.add(number, stream.id, seq, leaf ?? -1, payload.length);
     segment.payloads!.push(payload);
@@ -201,7 +177,7 @@ export class Outbox {
 
   /** Payloads of the rows from `first` on, which no fold has written yet. */
   payloadsSince(first: number): readonly Uint8Array[] {
-    return this.#open === null ? [] : this.#open.payloads!.slice(first - this.#open.first);
+    return this.#segments.open === null ? [] : this.#segments.open.payloads!.slice(first - this.#segments.open.first);
   }
 
   /** Within a transaction: writes what changed since the last one. */
@@ -212,15 +188,15 @@ export class Outbox {
       statements.removeState.run(first);
     }
     this.#dead = [];
-    for (const segment of this.#segments) {
-      if (!segment.dirty || segment === this.#open) continue;
+    for (const segment of this.#segments.list) {
+      if (!segment.dirty || segment === this.#segments.open) continue;
       segment.dirty = false;
       const sparse = segment.bodyBytes > SPARSE_BYTES && segment.liveBytes * SPARSE_SHARE < segment.bodyBytes;
       if (sparse) this.#shorten(segment);
       if (segment.pubacked > 0 || !sparse) statements.writeState.run(segment.first, this.#states(segment));
       else statements.removeState.run(segment.first);
     }
-    const open = this.#open;
+    const open = this.#segments.open;
     if (open !== null && open.live > 0) {
       const body = Buffer.concat(open.payloads!);
       statements.write.run(open.first, packRows(open.rows!), body);
@@ -230,12 +206,12 @@ export class Outbox {
       open.bodyBytes = open.liveBytes;
       open.payloads = null;
       open.dirty = false;
-      this.#loaded.add(open);
+      this.#segments.loaded.add(open);
     }
-    if (open !== null && open.live === 0) this.#segments.pop();
-    this.#open = null;
+    if (open !== null && open.live === 0) this.#segments.list.pop();
+    this.#segments.open = null;
     this.changes = 0;
-    this.#unload();
+    this.#segments.unload();
   }
 
   #states({ rows, count }: Segment): Uint8Array {
@@ -246,34 +222,14 @@ export class Outbox {
   #shorten(segment: Segment): void {
     const payloads: Uint8Array[] = [];
     for (let i = 0; i < segment.count; i++) {
-      if (segment.rows!.state[i] !== STATE_GONE) payloads.push(this.#payload(segment, i));
+      if (segment.rows!.state[i] !== STATE_GONE) payloads.push(this.#segments.payload(segment, i));
     }
     const body = Buffer.concat(payloads);
-    this.#forgetBody();
+    this.#segments.forgetBody();
     this.#statements.write.run(segment.first, packRows(segment.rows!), body);
     segment.bodyBytes = body.length;
     segment.rows!.forgetGone();
     release(body);
-  }
-
-  #forgetBody(): void {
-    if (this.#body !== null) release(this.#body.bytes);
-    this.#body = null;
-  }
-
-  /** Valid until the next call. */
-  #payload(segment: Segment, index: number): Uint8Array {
-    if (segment.payloads !== null) return segment.payloads[index]!;
-    if (this.#body?.first !== segment.first) {
-      this.#forgetBody();
-      const bytes = this.#statements.body.get(segment.first) as Uint8Array;
-      const ends = new Int32Array(segment.count);
-      let end = 0;
-      for (let i = 0; i < segment.count; i++) ends[i] = end += segment.rows!.size[i]!;
-      this.#body = { first: segment.first, bytes, ends };
-    }
-    const { bytes, ends } = this.#body!;
-    return bytes.subarray(ends[index]! - segment.rows!.size[index]!, ends[index]!);
   }
 
   /** Queued rows in sending order; marks them inflight. */
@@ -285,7 +241,7 @@ export class Outbox {
       for (const line of lines) this.#pick(line * RANKS + rank, limit - chosen.length, picked);
       if (lines.length > 1) picked.sort((a, b) => a - b);
       for (const id of picked.slice(0, limit - chosen.length)) {
-        const { segment, index } = this.#find(id)!;
+        const { segment, index } = this.#segments.find(id)!;
         const rows = segment.rows!;
         const number = rows.lane[index]!;
         const lane = this.#lane(number);
@@ -295,11 +251,11 @@ export class Outbox {
         this.#inflight.set(id, number);
         const stream = this.#streams.byId(rows.stream[index]!);
         // Not `slice`: of a Buffer that is a view.
-        const payload = new Uint8Array(this.#payload(segment, index));
+        const payload = new Uint8Array(this.#segments.payload(segment, index));
         chosen.push({ id, kind: kindOf(number), stream, seq: rows.seq[index]!, payload });
       }
     }
-    this.#unload();
+    this.#segments.unload();
     return chosen;
   }
 
@@ -308,7 +264,7 @@ export class Outbox {
     if (lane === undefined || lane.queued === 0) return;
     let seen = 0;
     let found = 0;
-    this.#each(lane.cursor, this.nextId, (segment, index, id) => {
+    this.#segments.each(lane.cursor, this.nextId, (segment, index, id) => {
       const rows = segment.rows!;
       if (rows.lane[index] !== number || rows.state[index] !== STATE_QUEUED || this.#inflight.has(id)) return true;
       if (!this.#streams.byId(rows.stream[index]!).dropped) {
@@ -331,7 +287,7 @@ export class Outbox {
   pubacked(ids: readonly number[], nowMs: number): number[] {
     const proofs: number[] = [];
     for (const id of ids) {
-      const at = this.#find(id);
+      const at = this.#segments.find(id);
       if (at === null || at.segment.rows!.state[at.index] !== STATE_QUEUED) continue;
       const { segment, index } = at;
       const number = segment.rows!.lane[index]!;
@@ -348,13 +304,13 @@ export class Outbox {
       this.pubackedRows++;
       this.changes++;
     }
-    this.#unload();
+    this.#segments.unload();
     return proofs;
   }
 
   /** Deletes a row, whatever its state. */
   remove(id: number): void {
-    const at = this.#find(id);
+    const at = this.#segments.find(id);
     if (at !== null) this.#remove(at.segment, at.index);
   }
 
@@ -387,10 +343,10 @@ export class Outbox {
       this.#recipients.set(stream.recipient, this.#recipients.get(stream.recipient)! - size);
     }
     this.#streams.touch(stream);
-    if (segment.live > 0 || segment === this.#open) return;
+    if (segment.live > 0 || segment === this.#segments.open) return;
     this.#dead.push(segment.first);
-    this.#segments.splice(this.#place(segment.first), 1);
-    this.#loaded.delete(segment);
+    this.#segments.list.splice(this.#segments.place(segment.first), 1);
+    this.#segments.loaded.delete(segment);
   }
 
   /** Records of a stream up to `upto` leave, those of `missing` go again. Returns how many left. */
@@ -399,7 +355,7 @@ export class Outbox {
     let left = 0;
     let low = 0;
     const end = stream.lastId + 1;
-    this.#each(stream.lowId, end, (segment, index, id) => {
+    this.#segments.each(stream.lowId, end, (segment, index, id) => {
       const rows = segment.rows!;
       const number = rows.lane[index]!;
       const state = rows.state[index];
@@ -419,7 +375,7 @@ export class Outbox {
       return true;
     });
     stream.lowId = low === 0 ? stream.lastId + 1 : low;
-    this.#unload();
+    this.#segments.unload();
     return left;
   }
 
@@ -432,18 +388,18 @@ export class Outbox {
     let count = this.#inflight.size;
     for (const [id, number] of this.#inflight) {
       this.#back(this.#lane(number), id);
-      this.#segmentOf(id)!.inflight--;
+      this.#segments.of(id)!.inflight--;
     }
     this.#inflight.clear();
     if (this.pubackedRows === 0) return { count, streams: [] };
     const again = new Set<number>();
     const sessions: number[] = [];
-    for (const segment of this.#segments) {
+    for (const segment of this.#segments.list) {
       if (segment.pubacked === 0) continue;
       // From before this start: a receiver gets the whole time to answer.
       if (Number.isNaN(segment.pubackedMs)) segment.pubackedMs = nowMs;
       if (segment.pubackedMs > nowMs - olderThanMs) continue;
-      const rows = this.#rows(segment);
+      const rows = this.#segments.rowsOf(segment);
       for (let i = 0; i < segment.count; i++) {
         if (rows.state[i] !== STATE_PUBACKED) continue;
         if (kindOf(rows.lane[i]!) === KIND_SESSION) {
@@ -457,12 +413,12 @@ export class Outbox {
     }
     // A session is needed only by records that go again.
     for (const id of sessions) {
-      const { segment, index } = this.#find(id)!;
+      const { segment, index } = this.#segments.find(id)!;
       if (!again.has(segment.rows!.stream[index]!)) continue;
       this.#requeue(segment, index);
       count++;
     }
-    this.#unload();
+    this.#segments.unload();
     return { count, streams: [...again].map((stream) => this.#streams.byId(stream)) };
   }
 
@@ -471,7 +427,7 @@ export class Outbox {
     let count = 0;
     for (const { sessionId, outstanding } of streams) {
       if (sessionId === 0 || outstanding === 0) continue;
-      const { segment, index } = this.#find(sessionId)!;
+      const { segment, index } = this.#segments.find(sessionId)!;
       if (segment.rows!.state[index] !== STATE_PUBACKED) continue;
       this.#requeue(segment, index);
       count++;
@@ -514,7 +470,7 @@ export class Outbox {
       if (low === Number.POSITIVE_INFINITY) continue;
       let kept = 0;
       let last = low - 1;
-      this.#each(low, this.nextId, (segment, index, id) => {
+      this.#segments.each(low, this.nextId, (segment, index, id) => {
         if (bytes() <= maxBytes) return false;
         const rows = segment.rows!;
         last = id;
@@ -536,7 +492,7 @@ export class Outbox {
   expire(stream: StreamState, old: (leaf: number) => boolean): Removed[] {
     const removed: Removed[] = [];
     if (stream.outstanding === 0) return removed;
-    this.#each(stream.lowId, stream.lastId + 1, (segment, index, id) => {
+    this.#segments.each(stream.lowId, stream.lastId + 1, (segment, index, id) => {
       const rows = segment.rows!;
       const live = rows.state[index] !== STATE_GONE && kindOf(rows.lane[index]!) === KIND_RECORD;
       if (!live || rows.stream[index] !== stream.id) return true;
@@ -551,7 +507,7 @@ export class Outbox {
   dropAll(stream: StreamState): Removed[] {
     const removed: Removed[] = [];
     if (stream.outstanding > 0) {
-      this.#each(stream.lowId, stream.lastId + 1, (segment, index) => {
+      this.#segments.each(stream.lowId, stream.lastId + 1, (segment, index) => {
         const rows = segment.rows!;
         const live = rows.state[index] !== STATE_GONE && kindOf(rows.lane[index]!) === KIND_RECORD;
         if (live && rows.stream[index] === stream.id) removed.push(this.#drop(segment, index));
@@ -560,7 +516,7 @@ export class Outbox {
     }
     if (stream.sessionId > 0) this.remove(stream.sessionId);
     for (const id of [...(this.#proofs.get(stream.id) ?? [])]) this.remove(id);
-    this.#unload();
+    this.#segments.unload();
     return removed;
   }
 
@@ -568,7 +524,7 @@ export class Outbox {
   dropRows(ids: readonly number[]): Removed[] {
     const removed: Removed[] = [];
     for (const id of ids) {
-      const at = this.#find(id);
+      const at = this.#segments.find(id);
       if (at === null || at.segment.rows!.state[at.index] === STATE_GONE) continue;
       if (kindOf(at.segment.rows!.lane[at.index]!) === KIND_RECORD) removed.push(this.#drop(at.segment, at.index));
       else this.#remove(at.segment, at.index);
@@ -594,95 +550,29 @@ export class Outbox {
   waiting(stream: StreamState): Set<number> {
     const seqs = new Set<number>();
     if (stream.outstanding === 0) return seqs;
-    this.#each(stream.lowId, stream.lastId + 1, (segment, index) => {
+    this.#segments.each(stream.lowId, stream.lastId + 1, (segment, index) => {
       const rows = segment.rows!;
       const live = rows.state[index] !== STATE_GONE && kindOf(rows.lane[index]!) === KIND_RECORD;
       if (live && rows.stream[index] === stream.id) seqs.add(rows.seq[index]!);
       return true;
     });
-    this.#unload();
+    this.#segments.unload();
     return seqs;
   }
 
   /** Oldest leaf that a row stands for; Infinity where none does. */
   oldestLeaf(): number {
     let oldest = Number.POSITIVE_INFINITY;
-    for (const segment of this.#segments) {
-      const rows = this.#rows(segment);
+    for (const segment of this.#segments.list) {
+      const rows = this.#segments.rowsOf(segment);
       for (let i = 0; i < segment.count; i++) {
         if (rows.state[i] !== STATE_GONE && rows.leaf[i]! >= 0) oldest = Math.min(oldest, rows.leaf[i]!);
       }
       // Rows come in the order of their leaves.
       if (oldest !== Number.POSITIVE_INFINITY) break;
     }
-    this.#unload();
+    this.#segments.unload();
     return oldest;
-  }
-
-  /** Visits the rows [from, to) until the visitor says false. It may remove the row that it is shown. */
-  #each(from: number, to: number, visit: (segment: Segment, index: number, id: number) => boolean): void {
-    for (let at = this.#place(from); at < this.#segments.length; ) {
-      const segment = this.#segments[at]!;
-      if (segment.first >= to) return;
-      this.#rows(segment);
-      const end = Math.min(segment.count, to - segment.first);
-      for (let index = Math.max(0, from - segment.first); index < end; index++) {
-        if (!visit(segment, index, segment.first + index)) return;
-      }
-      if (this.#segments[at] === segment) at++;
-      if (this.#loaded.size > 2 * MOST_LOADED) this.#unload();
-    }
-  }
-
-  /** The first segment that ends after `id`. */
-  #place(id: number): number {
-    let low = 0;
-    let high = this.#segments.length;
-    while (low < high) {
-      const middle = (low + high) >> 1;
-      const { first, count } = this.#segments[middle]!;
-      if (first + count > id) high = middle;
-      else low = middle + 1;
-    }
-    return low;
-  }
-
-  #segmentOf(id: number): Segment | null {
-    const segment = this.#segments[this.#place(id)];
-    return segment !== undefined && id >= segment.first ? segment : null;
-  }
-
-  #find(id: number): { segment: Segment; index: number } | null {
-    const segment = this.#segmentOf(id);
-    if (segment === null) return null;
-    this.#rows(segment);
-    return { segment, index: id - segment.first };
-  }
-
-  #rows(segment: Segment): Rows {
-    if (segment.rows === null) {
-      const [rows, state] = this.#statements.rows.get(segment.first) as [Uint8Array, Uint8Array | null];
-      try {
-        segment.rows = unpackRows(rows, state);
-      } catch (cause) {
-        throw new TollgateError('TG_STORE_CORRUPT', `the rows from ${segment.first} on do not unpack`, { cause });
-      }
-    }
-    if (segment !== this.#open) {
-      this.#loaded.delete(segment);
-      this.#loaded.add(segment);
-    }
-    return segment.rows;
-  }
-
-  #unload(): void {
-    if (this.#loaded.size <= MOST_LOADED) return;
-    for (const segment of this.#loaded) {
-      if (segment.dirty || segment.inflight > 0) continue;
-      segment.rows = null;
-      this.#loaded.delete(segment);
-      if (this.#loaded.size <= MOST_LOADED) return;
-    }
   }
 
   #line(pseudonym: string): number {

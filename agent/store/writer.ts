@@ -2,7 +2,6 @@ import { rmSync, statSync } from 'node:fs';
 import { type ErrorCode, TollgateError } from '#contracts';
 import { readLeaf } from '#ledger';
 import { gapLeaf } from '#wire/leaf';
-import { MOST_EVICTED } from '#wire/proof';
 import type {
   Ack,
   DocumentVersion,
@@ -17,14 +16,16 @@ import type {
 } from './contract.ts';
 import { type Connection, connectWriter, lock, passes, translate, type WriterOptions } from './database.ts';
 import { type Group, readGroup, type StreamInfo } from './group.ts';
-import { TILE_LEAVES } from './ledger-table.ts';
 import type { Removed } from './outbox.ts';
+import { grownSince, proofOf } from './proof-material.ts';
 import type { Opened, QueuedProof, Taken } from './protocol.ts';
 import { meterRows, recipientOf, recordsAbout } from './queries.ts';
+import { oldBelow } from './retention.ts';
 import { SESSION_SEQ, type SpoolKey, spoolKey, unwrap, wrap } from './spool.ts';
 import { State } from './state.ts';
 import type { StreamState } from './streams.ts';
 import { KIND_PROOF, KIND_RECORD, KIND_SESSION } from './tables.ts';
+import { prepareWriter } from './writer-statements.ts';
 
 export interface FaultAt {
   readonly state: ProtocolState;
@@ -50,8 +51,6 @@ const MOST_IN_LEAF = 1_000;
 const MOST_CHANGES = 2_000;
 /** Checkpoints between two looks at what may be pruned: about ten minutes. */
 const PRUNE_CHECKPOINTS = 60;
-/** Tiles of leaves that one look prunes: no commit waits long for it. */
-const PRUNE_TILES = 64;
 
 type Version = [issuer: string, document: string, version: number, hash: Uint8Array];
 
@@ -95,7 +94,7 @@ export class Writer {
     this.#lock = lock(settings.file);
     try {
       this.#db = connectWriter(settings);
-      this.#statements = prepare(this.#db);
+      this.#statements = prepareWriter(this.#db);
       this.#state = new State(this.#db, settings.file);
       this.#state.load();
       this.#state.ledger.check();
@@ -215,7 +214,8 @@ export class Writer {
     const before = ledger.pruned;
     const needed = [...streams.all()].filter(({ publishedSeq, nextSeq }) => publishedSeq < nextSeq - 1);
     const most = Math.min(ledger.checkpointSize, outbox.oldestLeaf(), ...needed.map(({ firstLeaf }) => firstLeaf));
-    const below = this.#oldBelow(most);
+    const { utcMs } = this.#time;
+    const below = utcMs === null ? before : oldBelow(ledger, most, utcMs - this.#settings.keepLeavesMs);
     if (below <= before) return 0;
     this.#transaction(() => {
       const sizes = this.#statements.published.all() as number[];
@@ -223,24 +223,6 @@ export class Writer {
       streams.prune(below);
     });
     return below - before;
-  }
-
-  /** End of the last tile whose leaves are all older than the retention, at most `most`. */
-  #oldBelow(most: number): number {
-    const { ledger } = this.#state;
-    const newest = this.#time.utcMs;
-    let below = ledger.pruned;
-    if (newest === null) return below;
-    for (let tile = 0; tile < PRUNE_TILES; tile++) {
-      const end = (Math.floor(below / TILE_LEAVES) + 1) * TILE_LEAVES;
-      if (end > most) break;
-      // A leaf without UTC is as old as the next one that has it.
-      let last = end - 1;
-      while (last < most && readLeaf(ledger.leaf(last)).utcMs === null) last++;
-      if (last >= most || readLeaf(ledger.leaf(last)).utcMs! > newest - this.#settings.keepLeavesMs) break;
-      below = end;
-    }
-    return below;
   }
 
   head(): { size: number; root: Uint8Array } {
@@ -254,44 +236,11 @@ export class Writer {
     for (const stream of this.#state.streams.all()) {
       if (stream.dropped || stream.publishedSeq >= stream.nextSeq - 1 || stream.firstLeaf >= size) continue;
       const { recipient } = stream;
-      if (!grown.has(recipient)) grown.set(recipient, this.#grownSince(recipient, size));
-      const material = this.#proofOf(stream, size, grown.get(recipient)!);
+      if (!grown.has(recipient)) grown.set(recipient, grownSince(this.#state, this.#statements, recipient, size));
+      const material = proofOf(this.#state, this.#statements, stream, size, grown.get(recipient)!);
       if (material !== null) materials.push(material);
     }
     return materials;
-  }
-
-  /** The newest record that is there and whose proof needs no more evicted ones named than a message holds. */
-  #proofOf(stream: StreamState, size: number, consistency: ProofMaterial['consistency']): ProofMaterial | null {
-    const bound = this.#statements.bound.get(stream.id, MOST_EVICTED);
-    const below = typeof bound === 'number' ? bound : Number.MAX_SAFE_INTEGER;
-    const { id, pseudonym, topic, priority } = stream;
-    const newest = this.#newest(stream, size, below);
-    if (newest === null) return null;
-    const { seq, leafIndex } = newest;
-    const rows = this.#statements.untold.all(id, seq, MOST_EVICTED) as [number, Uint8Array][];
-    const evicted = rows.map(([evictedSeq, bodyHash]) => ({ seq: evictedSeq, bodyHash }));
-    const path = this.#state.ledger.path(leafIndex, size);
-    const under = { recipient: stream.recipient, size, consistency };
-    return { stream: stream.stream, pseudonym, topic, priority, seq, leafIndex, path, evicted, ...under };
-  }
-
-  #newest(stream: StreamState, size: number, below: number): { seq: number; leafIndex: number } | null {
-    const { ledger } = this.#state;
-    for (let index = Math.min(size - 1, stream.lastLeaf); index >= stream.firstLeaf; index--) {
-      const { record } = readLeaf(ledger.leaf(index));
-      if (record === null || Buffer.compare(record.stream, stream.stream) !== 0) continue;
-      if (record.seq <= stream.publishedSeq) return null;
-      if (record.seq >= below || this.#statements.isEvicted.get(stream.id, record.seq) !== undefined) continue;
-      return { seq: record.seq, leafIndex: index };
-    }
-    return null;
-  }
-
-  #grownSince(recipient: string, size: number): ProofMaterial['consistency'] {
-    const fromSize = this.#statements.publishedTo.get(recipient);
-    if (typeof fromSize !== 'number' || fromSize >= size) return null;
-    return { fromSize, nodes: this.#state.ledger.consistency(fromSize, size) };
   }
 
   /**
@@ -660,27 +609,4 @@ function fits(stream: StreamState, key: SpoolKey | null): boolean {
 
 function sizeOf(file: string): number {
   return statSync(file, { throwIfNoEntry: false })?.size ?? 0;
-}
-
-function prepare(db: Connection) {
-  const raw = (sql: string) => db.prepare(sql).raw();
-  const pluck = (sql: string) => db.prepare(sql).pluck();
-  return {
-    addField: db.prepare('INSERT OR IGNORE INTO stream_field VALUES (?, ?)'),
-    evict: db.prepare('INSERT INTO evicted (stream, seq, body_hash) VALUES (?, ?, ?)'),
-    isEvicted: pluck('SELECT 1 FROM evicted WHERE stream = ? AND seq = ?'),
-    bound: pluck('SELECT seq FROM evicted WHERE stream = ? AND told = 0 ORDER BY seq LIMIT 1 OFFSET ?'),
-    published: pluck('SELECT size FROM published'),
-    publishedTo: pluck('SELECT size FROM published WHERE recipient = ?'),
-    publish: db.prepare(
-      'INSERT INTO published VALUES (?, ?) ON CONFLICT (recipient) DO UPDATE SET size = max(size, excluded.size)',
-    ),
-    untold: raw('SELECT seq, body_hash FROM evicted WHERE stream = ? AND told = 0 AND seq <= ? ORDER BY seq LIMIT ?'),
-    carry: db.prepare('UPDATE evicted SET proof = ? WHERE stream = ? AND seq = ?'),
-    document: db.prepare(
-      `INSERT INTO document VALUES (?, ?, ?, ?) ON CONFLICT (issuer, document)
-       DO UPDATE SET version = excluded.version, hash = excluded.hash WHERE excluded.version > version`,
-    ),
-    session: pluck('SELECT message FROM session WHERE stream = ?'),
-  };
 }
