@@ -1,3 +1,4 @@
+import { statSync } from 'node:fs';
 import Database from 'better-sqlite3';
 import { type ErrorCode, TollgateError } from '#contracts';
 import { PAGE_BYTES, SCHEMA_VERSION, TABLES } from './tables.ts';
@@ -184,4 +185,9 @@ function codeOf({ code }: SqliteError): ErrorCode {
   if (NO_ROOM.includes(code)) return 'TG_STORE_FULL';
   if (code.startsWith(READ_ONLY)) return 'TG_STORE_READONLY';
   return BROKEN.some((known) => code.startsWith(known)) ? 'TG_STORE_CORRUPT' : 'TG_STORE_IO';
+}
+
+/** Bytes of a file, 0 where there is none. */
+export function sizeOf(file: string): number {
+  return statSync(file, { throwIfNoEntry: false })?.size ?? 0;
 }

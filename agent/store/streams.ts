@@ -244,3 +244,8 @@ function stateOf(row: Row): StreamState {
   const moving = { nextSeq, firstLeaf, lastLeaf, publishedSeq, provenSeq, acked, evicted, ended: ended === 1 };
   return { ...fixed, ...moving, lastBytes: null, outstanding: 0, lowId: 0, lastId: 0, sessionId: 0, dropped: false };
 }
+
+/** Whether the rows of a stream are wrapped under this key. */
+export function fits(stream: StreamState, key: SpoolKey | null): boolean {
+  return key !== null && stream.keyCheck !== null && Buffer.compare(key.check, stream.keyCheck) === 0;
+}

@@ -1,4 +1,4 @@
-import { rmSync, statSync } from 'node:fs';
+import { rmSync } from 'node:fs';
 import { type ErrorCode, TollgateError } from '#contracts';
 import { readLeaf } from '#ledger';
 import { gapLeaf } from '#wire/leaf';
@@ -14,7 +14,16 @@ import type {
   RecordQuery,
   RowKind,
 } from './contract.ts';
-import { type Connection, connectWriter, lock, passes, translate, type WriterOptions } from './database.ts';
+import {
+  type Connection,
+  connectWriter,
+  lock,
+  passes,
+  sizeOf,
+  translate,
+  translated,
+  type WriterOptions,
+} from './database.ts';
 import { type Group, readGroup, type StreamInfo } from './group.ts';
 import type { Removed } from './outbox.ts';
 import { grownSince, proofOf } from './proof-material.ts';
@@ -23,7 +32,7 @@ import { meterRows, recipientOf, recordsAbout } from './queries.ts';
 import { oldBelow } from './retention.ts';
 import { SESSION_SEQ, type SpoolKey, spoolKey, unwrap, wrap } from './spool.ts';
 import { State } from './state.ts';
-import type { StreamState } from './streams.ts';
+import { fits, type StreamState } from './streams.ts';
 import { KIND_PROOF, KIND_RECORD, KIND_SESSION } from './tables.ts';
 import { prepareWriter } from './writer-statements.ts';
 
@@ -549,19 +558,11 @@ export class Writer {
       // What was acknowledged meanwhile may make room, and what the WAL holds may fit into the database.
       try {
         this.#attempt(() => this.#fold());
-        this.#db.exec('PRAGMA wal_checkpoint(RESTART)');
       } catch {
-        this.#tryCheckpoint(error);
+        // The WAL may still give room.
       }
+      translated(this.#settings.file, () => this.#db.exec('PRAGMA wal_checkpoint(RESTART)'));
       return this.#attempt(work);
-    }
-  }
-
-  #tryCheckpoint(error: unknown): void {
-    try {
-      this.#db.exec('PRAGMA wal_checkpoint(RESTART)');
-    } catch {
-      throw error;
     }
   }
 
@@ -599,14 +600,4 @@ export class Writer {
   }
 }
 
-function codeOf(error: unknown): ErrorCode | null {
-  return error instanceof TollgateError ? error.code : null;
-}
-
-function fits(stream: StreamState, key: SpoolKey | null): boolean {
-  return key !== null && stream.keyCheck !== null && Buffer.compare(key.check, stream.keyCheck) === 0;
-}
-
-function sizeOf(file: string): number {
-  return statSync(file, { throwIfNoEntry: false })?.size ?? 0;
-}
+const codeOf = (error: unknown): ErrorCode | null => (error instanceof TollgateError ? error.code : null);
