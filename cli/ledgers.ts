@@ -27,7 +27,7 @@ export interface OpenLedger {
  */
 export async function openLedger(path: string): Promise<OpenLedger> {
   if (!existsSync(path)) throw fileError(path, 'there is no such file or folder');
-  if (isDatabase(path)) return { prunedBelow: 0, ...readLedger(path) };
+  if (isDatabase(path)) return readLedger(path);
   const exported = parseExport(await textOf(path), path);
   if (exported.kind === 'partial') throw fileError(path, 'the export holds some leaves only');
   const { size, prunedBelow, leaves, checkpoints } = exported;

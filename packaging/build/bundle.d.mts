@@ -3,3 +3,5 @@ export function bundle(
   version: string,
   format?: 'esm' | 'cjs',
 ): Promise<{ files: Map<string, string>; modules: string[] }>;
+
+export function bundleProgram(input: string): Promise<string>;

@@ -45,26 +45,36 @@ export async function bundle(kind, version, format = 'esm') {
     [MAIN, ENTRY],
     [WORKER, join(root, 'agent', 'store', 'worker.ts')],
   ]) {
-    const build = await rolldown({
-      input,
-      cwd: root,
-      platform: 'node',
-      logLevel: 'warn',
-      plugins: [ours(entry, version, kind, file)],
-      external: kind === 'unit' ? [NOT_ON_A_UNIT, /^socketcan$/] : [/^socketcan$/],
-    });
-    const { output } = await build.generate({
-      format: file === WORKER ? 'esm' : format,
-      codeSplitting: false,
-      minify: { compress: true, mangle: false, codegen: false },
-      comments: false,
-    });
-    await build.close();
-    const chunk = output[0];
+    const chunk = await oneFile(input, ours(entry, version, kind, file), kind, file === WORKER ? 'esm' : format);
     for (const id of chunk.moduleIds) modules.add(id.startsWith(root) ? id.slice(root.length) : id);
     files.set(file, chunk.code);
   }
   return { files, modules: [...modules].sort() };
+}
+
+/** A program of this project as one file, to lie beside a bundle and share its addons: `sim/vm` tests with it from within. */
+export async function bundleProgram(input) {
+  const { code } = await oneFile(input, ours('', '0.0.0', 'tools', MAIN), 'tools', 'esm');
+  return code;
+}
+
+async function oneFile(input, plugin, kind, format) {
+  const build = await rolldown({
+    input,
+    cwd: root,
+    platform: 'node',
+    logLevel: 'warn',
+    plugins: [plugin],
+    external: kind === 'unit' ? [NOT_ON_A_UNIT, /^socketcan$/] : [/^socketcan$/],
+  });
+  const { output } = await build.generate({
+    format,
+    codeSplitting: false,
+    minify: { compress: true, mangle: false, codegen: false },
+    comments: false,
+  });
+  await build.close();
+  return output[0];
 }
 
 /** What differs between a checkout and a bundle: the entry, the version, where addons lie. */

@@ -33,6 +33,8 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
     'contracts',
   ],
   sim: [
+    // The virtual T-Box boots what packaging makes.
+    'packaging',
     'agent',
     'firmware-bridge',
     'v2x',
