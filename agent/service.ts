@@ -32,6 +32,8 @@ export interface ServiceOptions {
   readonly utcMs?: () => number | null;
   /** The unit's own clock, where its sources are live. */
   readonly clock?: Clock;
+  /** Test hook: how long answers of broker and receiver may wait for the disk, ms. */
+  readonly gatherMs?: number;
   /** Test hook: SIGKILL at a state of the store's own thread. */
   readonly faultAt?: { readonly state: ProtocolState; readonly occurrence: number };
 }
@@ -101,6 +103,7 @@ export class Service {
       ...config.store,
       ...(observe === undefined ? {} : { observe }),
       ...(publishMs === undefined ? {} : { publishMs }),
+      ...(options.gatherMs === undefined ? {} : { gatherMs: options.gatherMs }),
       ...(faultAt === undefined ? {} : { faultAt }),
     });
     const control =

@@ -54,6 +54,8 @@ export interface UnitOptions {
   readonly maxRecipientBytes?: number;
   /** How often checkpoints and proofs are published, ms; 60 s without it. */
   readonly publishMs?: number;
+  /** Test hook: how long answers of broker and receiver may wait for the disk, ms. */
+  readonly gatherMs?: number;
   readonly observe?: (state: ProtocolState) => void;
   /** Test hook: SIGKILL at a state of the store's own thread. */
   readonly faultAt?: { readonly state: ProtocolState; readonly occurrence: number };
@@ -170,6 +172,7 @@ export class Unit {
       bootId,
       spoolKeys: spool.of,
       ...(observe === undefined ? {} : { observe }),
+      ...(options.gatherMs === undefined ? {} : { gatherMs: options.gatherMs }),
       ...(faultAt === undefined ? {} : { faultAt }),
     });
     const unit = new Unit(options, { store, spool }, await pseudonymIn(state), bootId);

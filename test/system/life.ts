@@ -42,6 +42,8 @@ service = await Service.open({
   publishMs: 100,
   source: async ({ name, path, realtime }, channel) =>
     logSource({ name, path: path!, channel, realtime, bootId: new Uint8Array(8) }),
+  // Each answer reaches the disk by itself, so that its state is met soon and often.
+  gatherMs: 0,
   observe,
   ...(IN_THE_STORE.includes(state!)
     ? { faultAt: { state: state as ProtocolState, occurrence: Number(occurrence) } }
