@@ -15,6 +15,8 @@ export interface StoreReader {
   checkpoint(): string | null;
   meter(): readonly MeterRow[];
   recordsAbout(query: RecordQuery): readonly RecordInfo[];
+  /** What SQLite finds wrong with its file, page by page; nothing where it is whole. Reads all of it. */
+  damage(): readonly string[];
   close(): void;
 }
 
@@ -53,6 +55,10 @@ export function readStore(file: string): StoreReader {
       return typeof note === 'string' ? note : null;
     },
     meter: () => moment(() => meterRows(db, state.meter)),
+    damage: () => {
+      const found = translated(file, () => db.prepare('PRAGMA integrity_check').pluck().all());
+      return found.map(String).filter((line) => line !== 'ok');
+    },
     recordsAbout: (query) => moment(() => recordsAbout(db, state, query)),
     close: () => db.close(),
   };

@@ -1,4 +1,4 @@
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -9,6 +9,10 @@ import { tollgate } from '../system/processes.ts';
 const root = fileURLToPath(new URL('../..', import.meta.url));
 const vehicle = join(root, 'dbc', 'databases', 'tollgate-vehicle');
 const battery = join(root, 'policies', 'examples', 'battery');
+
+/** Places of the file that are damaged one after the other. */
+const PLACES = 8;
+const DAMAGE_BYTES = 600;
 
 describe('tollgate ledger', () => {
   const folder = mkdtempSync(join(tmpdir(), 'tollgate-export-'));
@@ -63,6 +67,24 @@ describe('tollgate ledger', () => {
       code: 2,
       out: expect.stringContaining('TG_LEDGER_NO_PROOF'),
     });
+  });
+
+  it('checks a store whole, and finds what was changed in it', async () => {
+    const whole = await ran('ledger', 'fsck', state, '--keys', keys);
+    expect(whole).toMatchObject({ code: 0, out: expect.stringContaining('WHOLE') });
+    const copy = join(folder, 'copy.sqlite');
+    cpSync(join(state, 'tollgate.sqlite'), copy);
+    const bytes = readFileSync(copy);
+    let found = 0;
+    for (let place = 1; place < PLACES; place++) {
+      const changed = Buffer.from(bytes);
+      const at = Math.floor((bytes.length * place) / PLACES);
+      changed.fill(0xa5, at, Math.min(bytes.length, at + DAMAGE_BYTES));
+      writeFileSync(copy, changed);
+      if ((await ran('ledger', 'fsck', copy, '--keys', keys, '--json')).code !== 0) found++;
+    }
+    // Not every byte of a page is in use.
+    expect(found).toBeGreaterThan(PLACES / 2);
   });
 
   it('tells a copy that lags behind from one that parts', async () => {
