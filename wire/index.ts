@@ -67,7 +67,19 @@ export {
   timeJumpLeaf,
 } from './leaf.ts';
 export { type LeafEvent, leafEvent } from './leaf-event.ts';
-export { decodeMeter, encodeMeter, type MeterRecord } from './meter.ts';
+export {
+  decodeMeter,
+  decodeMetered,
+  encodeMeter,
+  encodeMetered,
+  METER_START,
+  type Metered,
+  type MeterRecord,
+  meterHash,
+  meterIn,
+  openMeter,
+  signMeter,
+} from './meter.ts';
 export { type Consistency, decodeProof, type EvictedRecord, encodeProof, MOST_EVICTED, type Proof } from './proof.ts';
 export {
   type ColumnType,

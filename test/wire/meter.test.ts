@@ -1,6 +1,19 @@
+import { generateKeyPairSync, sign as signBytes } from 'node:crypto';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { type CborValue, decodeCbor, decodeMeter, encodeCbor, encodeMeter } from '#wire';
+import {
+  ALG_EDDSA,
+  type CborValue,
+  decodeCbor,
+  decodeMeter,
+  decodeMetered,
+  encodeCbor,
+  encodeMeter,
+  encodeMetered,
+  meterIn,
+  openMeter,
+  signMeter,
+} from '#wire';
 import { meter, verdictOf } from './parts.ts';
 
 const fields = decodeCbor(encodeMeter(meter)) as readonly CborValue[];
@@ -37,7 +50,28 @@ describe('a meter record', () => {
     ['fields that are no map', 10, []],
     ['a field that is no text', 10, new Map([[1, 1]])],
     ['a count below 0', 10, new Map([['a', -1]])],
+    ['a part that is none', 11, -1],
+    ['an algorithm that is no hash', 15, new Map([['ab', 1]])],
+    ['a policy that is text', 17, new Map([['a', 1]])],
+    ['a short hash of the record before', 18, new Uint8Array(31)],
   ])('with %s is refused', async (_what, at, value) => {
     expect(await verdictOf(() => decodeMeter(changed(at, value)))).toBe('TG_WIRE_MALFORMED');
+  });
+
+  it('signed opens with the key of the unit alone, and not once a byte of it is another', async () => {
+    const { privateKey, publicKey } = generateKeyPairSync('ed25519');
+    const sign = async (message: Uint8Array) => new Uint8Array(signBytes(null, message, privateKey));
+    const encoded = encodeMeter(meter);
+    const signed = await signMeter(encoded, ALG_EDDSA, new Uint8Array(4), sign);
+    const key = publicKey.export({ format: 'jwk' });
+    expect(openMeter(signed, key)).toEqual(encoded);
+    expect(meterIn(signed)).toEqual(encoded);
+    const other = generateKeyPairSync('ed25519').publicKey.export({ format: 'jwk' });
+    expect(await verdictOf(() => openMeter(signed, other))).toBe('TG_WIRE_SIGNATURE');
+    const changed = signed.slice();
+    changed[changed.length - 100]! ^= 1;
+    expect(await verdictOf(() => openMeter(changed, key))).toMatch(/^TG_WIRE_/);
+    const metered = { salt: new Uint8Array(16).fill(7), signed };
+    expect(decodeMetered(encodeMetered(metered))).toEqual(metered);
   });
 });

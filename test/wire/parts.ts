@@ -127,6 +127,14 @@ export const meter: MeterRecord = {
     ['Vehicle.Speed', 60],
     ['dbc:ID_140.THROTTLE', 60],
   ]),
+  part: 0,
+  activeMs: 60_000,
+  allowed: 6_000,
+  transforms: new Map([['mean of each 1 s', 120]]),
+  algorithms: new Map([['ab'.repeat(32), 60]]),
+  duties: new Map([['delete within 2592000 s', 60]]),
+  policies: new Map([['01'.repeat(32), 60]]),
+  previous: new Uint8Array(32),
 };
 
 export const column: SchemaColumn = {
