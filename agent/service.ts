@@ -278,6 +278,7 @@ async function openUplink(
           onDocument: async (bytes: Uint8Array) => {
             await control.receive(bytes);
           },
+          mustTake: (bytes: Uint8Array) => control.mustTake(bytes),
         }),
     onSuspended: async (suspension, { stream, uptoSeq, state: answer, signed }) => {
       await writeSuspension(suspensionFile, suspension);

@@ -105,6 +105,7 @@ class OutboxUplink implements Uplink {
       nowMs,
       verifyAck: options.verifyAck,
       ...(options.onDocument === undefined ? {} : { onDocument: options.onDocument }),
+      ...(options.mustTake === undefined ? {} : { mustTake: options.mustTake }),
       reached: (state) => options.observe?.reached?.(state),
       heard: (ack) => this.#heard(ack),
       rolledBack: (ack, size) => this.#suspend(ack, size),

@@ -13,6 +13,7 @@ import {
   type Verdict,
   versionKey,
 } from '#policies/consent/index';
+import { parseJws } from '#policies/credentials/index';
 import { consentLeaf, keyLeaf } from '#wire';
 import { type Documents, planned } from '../documents.ts';
 import type { Issuers } from '../keys.ts';
@@ -79,12 +80,14 @@ export class Control {
   readonly #guard: RollbackGuard;
   #sender: Sender | null = null;
   /** Answers that need not outlive the process. */
-  readonly #refusals: Uint8Array[] = [];
+  readonly #refusals: Answer[] = [];
   #state: ConsentState;
   /** Withdrawn: neither a bare document nor a credential of this uid counts. */
   readonly #withdrawn = new Set<string>();
   /** Bare documents are the word of the owner at enrolment. */
   #sold = false;
+  /** A document was committed and not carried out to its end. */
+  #unfinished = false;
   #files = new Map<string, { readonly key: string; readonly kind: ConsentDocument['kind'] }>();
   #turn: Promise<unknown> = Promise.resolve();
   #flushing: Promise<void> = Promise.resolve();
@@ -162,12 +165,30 @@ export class Control {
     const answer = await this.#inTurn(async () => {
       const given = await this.#judge(trimmed(bytes), 'rx/doc', (one) => this.#keep(one));
       // A refusal changes nothing, so it may be lost; were it written, strangers could make withdrawals wait for the disk.
-      if (given.verdict !== 'accepted') this.#say(await signAnswer(given, this.#options.signer));
+      if (given.verdict !== 'accepted') this.#say(given);
       return given;
     });
     // Not awaited: the connection reads no PUBACK while this document holds it.
     void this.flush();
     return answer;
+  }
+
+  /**
+   * Whether a document is signed by the owner or a body that rates, and is above what was accepted. Cheap for a
+   * stranger's: the header says whose it would be, and then it is one signature.
+   */
+  mustTake(bytes: Uint8Array): boolean {
+    const { issuers, unit } = this.#options;
+    const heard = (did: string) => did === this.#state.owner || issuers.standing.includes(did);
+    try {
+      if (!heard(parseJws(bytes, 'rx/doc').kid.split('#')[0]!)) return false;
+      const { credential, subject, version } = readConsentDocument(trimmed(bytes), 'rx/doc', issuers.pinned);
+      const newest = unit.store.version(credential.issuer, subject);
+      // One that was accepted and not carried out to its end is taken once more.
+      return heard(credential.issuer) && (newest === null || version > newest.version || this.#unfinished);
+    } catch {
+      return false;
+    }
   }
 
   /** Sends the answers that wait; what no broker takes waits on. */
@@ -189,7 +210,8 @@ export class Control {
     await this.#folder.addAnswer(await signAnswer(answer, this.#options.signer));
   }
 
-  #say(answer: Uint8Array): void {
+  /** Signed when it is sent: a chip takes its time, and what waits behind a stranger's document may be a withdrawal. */
+  #say(answer: Answer): void {
     this.#refusals.push(answer);
     if (this.#refusals.length > MOST_REFUSALS) this.#refusals.shift();
   }
@@ -197,7 +219,7 @@ export class Control {
   async #send(sender: Sender): Promise<void> {
     for (let answer = this.#refusals[0]; answer !== undefined; answer = this.#refusals[0]) {
       try {
-        await sender.tell(answer);
+        await sender.tell(await signAnswer(answer, this.#options.signer));
       } catch {
         return;
       }
@@ -265,12 +287,30 @@ export class Control {
       });
     } catch (error) {
       // A full disk: what was closed stays closed, and the same document is taken when it comes again.
-      if (withdrawn.length > 0) this.#state = end(before, withdrawn);
+      const committed = unit.store.version(document.credential.issuer, document.subject)?.version === document.version;
+      this.#unfinished ||= committed;
+      if (withdrawn.length > 0 && !committed) this.#state = end(before, [...withdrawn, ...this.#state.ended]);
       throw error;
     }
   }
 
+  /** Withdrawn, and their rows or keys may still be there: a full disk, a power cut. */
+  get #begun(): readonly string[] {
+    const { store } = this.#options.unit;
+    return [...this.#withdrawn].filter((uid) => store.version(DONE_ISSUER, uid) === null);
+  }
+
+  async #finish(): Promise<void> {
+    if (!this.#unfinished) return;
+    await this.#held(async () => {
+      for (const uid of this.#begun) await this.#destroy(uid);
+      await this.#apply();
+    });
+    this.#unfinished = false;
+  }
+
   async #known(hash: Uint8Array): Promise<Answer> {
+    await this.#finish();
     const { size } = await this.#options.unit.store.head();
     return {
       document: hash,
@@ -403,6 +443,7 @@ export class Control {
 
   /** Time goes on: what has ended, begun or grown too old. */
   async #look(): Promise<void> {
+    if (this.#unfinished) await this.#inTurn(() => this.#finish());
     const nowMs = this.#now();
     const before = this.#lookedMs;
     const steady = nowMs !== null && before !== null && nowMs >= before && nowMs < this.#nextMs;

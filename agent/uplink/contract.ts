@@ -29,6 +29,11 @@ export interface UplinkOptions {
    * resolves, and sends it again when the process dies before; so it may come twice.
    */
   onDocument?(bytes: Uint8Array): Promise<void>;
+  /**
+   * Whether a document is signed by somebody whose word counts and is not known yet: it is taken beyond every rate, and
+   * where it could not be taken the connection ends without its PUBACK, so that the broker sends it again.
+   */
+  mustTake?(bytes: Uint8Array): boolean;
   /** Bytes a second on average, MQTT and topics counted; without it there is no cap. */
   readonly bandwidth?: number | undefined;
   /** Name of the network whose bytes are counted. */

@@ -24,6 +24,8 @@ export interface IncomingOptions {
   readonly nowMs: () => number;
   verifyAck(bytes: Uint8Array, pseudonym: string): Promise<CheckedAck | null>;
   onDocument?(bytes: Uint8Array): Promise<void>;
+  /** Signed by somebody whose word counts here, and not known yet: no flood and no full disk may lose it. */
+  mustTake?(bytes: Uint8Array): boolean;
   reached(state: ProtocolState): void;
   /** A receiver answered. */
   heard(ack: Ack): void;
@@ -69,13 +71,18 @@ export class Incoming {
     return this.#taking.size < MOST_TAKING ? undefined : taken;
   }
 
-  /** The connection waits until the document was taken: a process that dies before gets it again. */
+  /**
+   * The connection waits until the document was taken: a process that dies before gets it again. A flood uses up the rate
+   * of strangers only: a withdrawal behind it is taken all the same.
+   *
+   * @throws {TollgateError} what kept a document from being taken whose word counts: the broker is to send it again
+   */
   async document(bytes: Uint8Array): Promise<void> {
     if (bytes.length > MOST_DOCUMENT_BYTES) {
       this.#refuseDocument(`a document of ${bytes.length} bytes came, the largest is ${MOST_DOCUMENT_BYTES}`);
       return;
     }
-    if (this.#documentBudget.take(1) > 0) {
+    if (this.#documentBudget.take(1) > 0 && !this.#mustTake(bytes)) {
       this.#refuseDocument('more documents came than people make');
       return;
     }
@@ -84,7 +91,13 @@ export class Incoming {
       await this.#options.onDocument?.(bytes);
     } catch (error) {
       this.#options.report(asError(error));
+      // Of a stranger's bytes it is let go: they must not be able to end the connection again and again.
+      if (this.#mustTake(bytes)) throw error;
     }
+  }
+
+  #mustTake(bytes: Uint8Array): boolean {
+    return this.#options.mustTake?.(bytes) ?? false;
   }
 
   /** Resolves when what came is stored. */

@@ -372,6 +372,44 @@ describe('a disk that is full', () => {
   });
 });
 
+describe('a withdrawal that must not be lost', () => {
+  it('is told from what a flood may push aside: it is signed by the owner and not known yet', async () => {
+    const { start } = await place();
+    const open = await start();
+    await open.control.receive(both[0]);
+    const mine = say('withdraw', 2);
+    const tampered = Uint8Array.from(mine);
+    tampered[tampered.length - 8]! ^= 1;
+    expect(open.control.mustTake(mine)).toBe(true);
+    expect(open.control.mustTake(say('withdraw', 2, UID, STRANGER))).toBe(false);
+    expect(open.control.mustTake(tampered)).toBe(false);
+    expect(open.control.mustTake(both[0]), 'a replay').toBe(false);
+    expect(open.control.mustTake(new TextEncoder().encode('{"no":"jws"}'))).toBe(false);
+    expect(open.control.mustTake(new Uint8Array(1_000))).toBe(false);
+    await open.control.receive(mine);
+    expect(open.control.mustTake(mine)).toBe(false);
+  });
+
+  it('is carried out to its end by itself when the disk failed between its leaf and its rows', async () => {
+    const { start } = await place();
+    const open = await start();
+    await open.control.receive(both[0]);
+    await open.unit.frames(drive(0, 1), 0);
+    await open.unit.store.commit();
+    const { store } = open.unit;
+    const real = store.withdraw.bind(store);
+    Object.assign(store, { withdraw: () => Promise.reject(new TollgateError('TG_STORE_FULL', 'the disk is full')) });
+    const bytes = say('withdraw', 2);
+    await expect(open.control.receive(bytes)).rejects.toThrow('the disk is full');
+    expect(open.control.mustTake(bytes), 'its end is still to come').toBe(true);
+    expect(await open.keys.anchor.unseal(spoolLabel(UID))).toHaveLength(32);
+    Object.assign(store, { withdraw: real });
+    await expect.poll(() => open.keys.anchor.unseal(spoolLabel(UID))).toBe(null);
+    expect(open.unit.plan.streams).toEqual([]);
+    expect(await open.control.receive(bytes)).toMatchObject({ verdict: 'known' });
+  });
+});
+
 describe('a limit and a suspension', () => {
   it('narrow from the next sample on, and what was taken before still goes', async () => {
     const { start } = await place();

@@ -149,6 +149,32 @@ describe('what comes to the unit', () => {
     expect(uplink.status()).toMatchObject({ documents: documents.length, refusedDocuments: 1_003 - documents.length });
   });
 
+  it('of somebody whose word counts is taken behind any flood', async () => {
+    const documents: string[] = [];
+    const { clock, broker, uplink } = made({
+      onDocument: async (bytes) => void documents.push(text(bytes)),
+      mustTake: (bytes) => text(bytes).startsWith('owner'),
+    });
+    uplink.start();
+    await clock.pass(100);
+    for (let i = 0; i < 10_000; i++) await broker.deliver('doc', Buffer.from('forged'));
+    for (let i = 0; i < 100; i++) await broker.deliver('doc', Buffer.from(`owner ${i}`));
+    expect(documents.filter((one) => one === 'forged').length).toBeLessThanOrEqual(61);
+    expect(documents.filter((one) => one.startsWith('owner'))).toHaveLength(100);
+  });
+
+  it('of somebody whose word counts stays at the broker when it could not be taken, a stranger’s does not', async () => {
+    const { clock, broker, uplink, errors } = made({
+      onDocument: () => Promise.reject(new Error('ENOSPC')),
+      mustTake: (bytes) => text(bytes) === 'owner',
+    });
+    uplink.start();
+    await clock.pass(100);
+    await expect(broker.deliver('doc', Buffer.from('owner'))).rejects.toThrow('ENOSPC');
+    await broker.deliver('doc', Buffer.from('forged'));
+    expect(errors).toHaveLength(2);
+  });
+
   it('is not acknowledged to the broker before it was taken', async () => {
     const taking = Promise.withResolvers<void>();
     const { clock, broker, uplink } = made({ onDocument: () => taking.promise });
