@@ -122,6 +122,7 @@ export class Pipeline {
       if (pass) passed++;
     }
     this.counts.admitted += passed;
+    this.#parts.streams[stream]!.allowed += passed;
     if (passed > 0) route.operation.push(timeNs, values, admitted, route.out);
   }
 

@@ -14,6 +14,7 @@ import {
   type SenderSession,
 } from '#wire';
 import { utcMs } from './clock.ts';
+import { StreamMeter } from './meter/terms.ts';
 import { adopt, type Route } from './routes.ts';
 import type { Budget, DurableStore, MeterDelta, Store } from './store/contract.ts';
 
@@ -67,6 +68,8 @@ interface Cut {
   readonly samples: number;
   readonly fields: Record<string, number>;
   readonly denied: number;
+  readonly allowed: number;
+  readonly activeMs: number;
 }
 
 /**
@@ -75,6 +78,8 @@ interface Cut {
  */
 export class OutStream {
   plan: StreamPlan;
+  /** Samples that the gate let pass since the last record. */
+  allowed = 0;
   #routes: readonly Route[];
   readonly #context: StreamContext;
   readonly #cuts: Cut[] = [];
@@ -82,6 +87,9 @@ export class OutStream {
   /** Boottime at which the open record ends, ns; the gate to the slow path of `due`. */
   #endNs = Number.NEGATIVE_INFINITY;
   #denied = 0;
+  #meter: StreamMeter;
+  /** Span of the newest record: one that is cut in two is active once. */
+  #activeSlot = -1;
   #over = false;
   #ended = false;
   /** Cells in the open record, counted by the buffers. */
@@ -89,9 +97,15 @@ export class OutStream {
 
   constructor(plan: StreamPlan, routes: readonly Route[], context: StreamContext) {
     this.plan = plan;
+    this.#meter = new StreamMeter(plan);
     for (const { out } of routes) out.load = this.#load;
     this.#routes = routes;
     this.#context = context;
+  }
+
+  /** Under what its records are counted. */
+  get terms(): StreamMeter['terms'] {
+    return this.#meter.terms;
   }
 
   /** Nothing is taken for it any more: its agreement was withdrawn, or has ended. */
@@ -125,6 +139,7 @@ export class OutStream {
     for (const [i, route] of routes.entries()) adopt(route, this.#routes[i]!);
     this.#routes = routes;
     this.plan = plan;
+    this.#meter = new StreamMeter(plan);
   }
 
   /** Time reaches `timeNs`: cuts the record that ends before it, or that is full. Two comparisons a frame. */
@@ -195,8 +210,13 @@ export class OutStream {
     }
     this.#load.cells = 0;
     const utc = epoch.schema.utcOffsetMs === null ? null : t0Ms + epoch.schema.utcOffsetMs;
-    this.#cuts.push({ epoch, t0Ms, record, utcMs: utc, samples, fields, denied: this.#denied });
+    const slot = Math.floor(t0Ms / this.plan.recordMs);
+    const activeMs = slot === this.#activeSlot ? 0 : this.plan.recordMs;
+    this.#activeSlot = slot;
+    const { allowed } = this;
+    this.#cuts.push({ epoch, t0Ms, record, utcMs: utc, samples, fields, denied: this.#denied, allowed, activeMs });
     this.#denied = 0;
+    this.allowed = 0;
   }
 
   #epochAt(t0Ms: number): Epoch {
@@ -229,13 +249,14 @@ export class OutStream {
     return this.#epoch;
   }
 
-  async #seal({ epoch, t0Ms, record, utcMs, samples, fields, denied }: Cut): Promise<void> {
+  async #seal({ epoch, t0Ms, record, utcMs, samples, fields, denied, allowed, activeMs }: Cut): Promise<void> {
     const { store, bootId } = this.#context;
     // At a limit the record is dropped before it is sealed: no number is taken, nothing is counted. A store that cannot
     // count lets nothing out that has a limit.
     const takes = this.#takes(record.length + MOST_SEAL_BYTES);
     if (takes.length > 0 && store.admits?.(takes) !== true) {
       this.#denied += denied + samples;
+      this.allowed += allowed;
       return;
     }
     epoch.session ??= await this.#begin(epoch);
@@ -267,7 +288,9 @@ export class OutStream {
       denied,
     };
     this.#context.onSealed();
-    await store.append({ stream: epoch.id, seq, payload, leaf, bodyHash, meter }, this.#takes(payload.length));
+    const counters = this.#meter.takes(meter.hour, activeMs, allowed, fields);
+    const entry = { stream: epoch.id, seq, payload, leaf, bodyHash, meter };
+    await store.append(entry, [...this.#takes(payload.length), ...counters]);
   }
 
   /** What a record of so many bytes takes from the budgets of its permissions. */

@@ -12,6 +12,7 @@ import type { Documents } from './documents.ts';
 import { Keeper } from './keeper.ts';
 import type { UnitKeys } from './keys.ts';
 import { idsOf, reachable } from './lanes.ts';
+import { MeterBook, MeterSealer } from './meter/index.ts';
 import { type Path, pathOf } from './path.ts';
 import { Pipeline, type PipelineParts } from './pipeline.ts';
 import { pseudonymIn } from './pseudonym.ts';
@@ -29,6 +30,7 @@ const IDLE_LAG_MS = 500;
 /** What is under way gets this long before the store is closed, ms. */
 const CLOSE_MS = 1_000;
 const BOOT_ID_BYTES = 8;
+const SALT_BYTES = 16;
 const NS_PER_MS = 1_000_000n;
 export const STORE_FILE = 'tollgate.sqlite';
 
@@ -96,6 +98,8 @@ export class Unit {
   readonly #keys: UnitKeys;
   readonly #pipeline: Pipeline;
   readonly #keeper: Keeper;
+  readonly #book: MeterBook;
+  readonly #sealer: MeterSealer;
   #documents: Documents;
   #untold: boolean;
   /** Ids that a consent may open later; null where none can come. */
@@ -147,6 +151,11 @@ export class Unit {
     };
     this.#path = pathOf(plan, documents.channels, this.#context, null).path;
     this.#pipeline = new Pipeline(this.#parts());
+    this.#book = new MeterBook(options.state);
+    const { algorithm, keyId } = this.#context;
+    const salt = () => new Uint8Array(randomBytes(SALT_BYTES));
+    const now = () => this.#now();
+    this.#sealer = new MeterSealer({ store, book: this.#book, algorithm, keyId, sign, now, salt });
     this.#keeper = new Keeper({
       store,
       clock: this.#clock,
@@ -176,6 +185,8 @@ export class Unit {
       ...(faultAt === undefined ? {} : { faultAt }),
     });
     const unit = new Unit(options, { store, spool }, await pseudonymIn(state), bootId);
+    await unit.#book.open();
+    await unit.#book.know(unit.#path.streams.map(({ terms }) => terms));
     unit.#begin(options);
     return unit;
   }
@@ -244,6 +255,7 @@ export class Unit {
         stream.end(this.#pipeline.lastNs);
         await stream.flush();
       }
+      await this.#book.know(path.streams.map(({ terms }) => terms));
       const before = { documents: this.#documents, path: this.#path };
       this.#documents = documents;
       this.#path = path;
@@ -274,7 +286,7 @@ export class Unit {
     await this.#inTurn(async () => {
       this.#denialLeaves();
       await this.#pipeline.finish();
-      await this.store.commit();
+      await this.#sealer.seal();
       await this.#keeper.checkpoint();
       await this.#keeper.publish();
     });
@@ -348,6 +360,7 @@ export class Unit {
           this.#denialLeaves();
         }
         this.#collectDenials();
+        await this.#sealer.tick();
         await this.#keeper.tick();
       });
     } catch (error) {

@@ -90,6 +90,10 @@ export const AGENT_ERRORS = {
     remedy:
       'No record leaves. Keep the state folder for examination and give the unit an empty one; a restart does not lift this.',
   },
+  TG_METER_DAMAGED: {
+    cause: 'A meter record in the state folder is not what the unit wrote.',
+    remedy: 'Keep the file for examination; `tollgate meter --verify` says how far it holds. The counters are in the store.',
+  },
   TG_STORE_NODE: {
     cause: 'This Node is too old for the database driver.',
     remedy: 'Start the agent with the Node that its package brings (version 24), or with any from 22 on.',
