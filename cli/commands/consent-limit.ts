@@ -1,7 +1,7 @@
 import { parseArgs } from 'node:util';
 import { TollgateError } from '#contracts';
 import { agreementCredential, consentCredential, readConsentDocument } from '#policies/consent/index';
-import { parseJws } from '#policies/credentials/index';
+import { parseJws, type StatusEntry } from '#policies/credentials/index';
 import type { Command } from '../command.ts';
 import {
   CONSENT_HELP,
@@ -64,12 +64,12 @@ Example:
     }
     const [file] = positionals;
     if (file === undefined || positionals.length > 1) throw usage('consent limit takes one GRANT');
-    const { policy, scope, validUntilMs } = await readGrant(file);
+    const { policy, scope, validUntilMs, status } = await readGrant(file);
     narrow(policy, values.remove, values.prohibit, file);
     const before = Number(policy['auto:version']);
     policy['auto:version'] = values.version === undefined ? before + 1 : wholeNumber(values.version, '--version');
     const until = validUntilMs === null ? {} : { validUntilMs };
-    const envelope = { issuer: owner.did, validFromMs: Date.now(), ...until };
+    const envelope = { issuer: owner.did, validFromMs: Date.now(), ...until, status };
     const grant = { act: 'limit' as const, scope, ...unit };
     return await handOver(owner.sign(agreementCredential(envelope, policy, grant)), values, io);
   },
@@ -79,6 +79,7 @@ interface Granted {
   readonly policy: Record<string, unknown>;
   readonly scope: 'standing' | 'drive';
   readonly validUntilMs: number | null;
+  readonly status: readonly StatusEntry[];
 }
 
 async function readGrant(file: string): Promise<Granted> {
@@ -91,7 +92,12 @@ async function readGrant(file: string): Promise<Granted> {
     credentialSubject: { policy: Record<string, unknown> };
   };
   const { scope, credential } = document;
-  return { policy: payload.credentialSubject.policy, scope, validUntilMs: credential.validUntilMs };
+  return {
+    policy: payload.credentialSubject.policy,
+    scope,
+    validUntilMs: credential.validUntilMs,
+    status: credential.status,
+  };
 }
 
 function narrow(

@@ -1,8 +1,6 @@
 import { TollgateError } from '#contracts';
-import type { Agreement } from '../agreement.ts';
 import type { SignalCatalogue } from '../context.ts';
 import { type StatusLists, validity } from '../credentials/validity.ts';
-import { targetReaches } from '../targets.ts';
 import type {
   AgreementDocument,
   ConsentActDocument,
@@ -11,6 +9,7 @@ import type {
   StandingDocument,
   StatusDocument,
 } from './document.ts';
+import { widened } from './narrower.ts';
 import { bundled } from './sensitive.ts';
 
 /** One agreement that the owner gave. */
@@ -90,9 +89,9 @@ export function accept(state: ConsentState, document: ConsentDocument, judge: Ju
     case 'agreement':
       return grant(next, document, judge);
     case 'consent':
-      return act(next, document);
+      return act(next, document, judge);
     case 'ownership':
-      return transfer(next, document);
+      return transfer(next, document, judge);
     case 'standing':
       return { state: { ...next, standings: new Map(state.standings).set(key, document) }, withdrawn: [], acts: [] };
     case 'status':
@@ -106,6 +105,8 @@ function mayIssue(state: ConsentState, document: ConsentDocument, judge: Judge):
     const known = issuer === state.owner || judge.standing.has(issuer);
     if (!known) throw refusal(document, 'TG_CREDENTIAL_ISSUER', '/issuer', `${issuer} issues no lists for this unit`);
   } else if (document.kind === 'standing') {
+    if (issuer === document.recipient)
+      throw refusal(document, 'TG_CREDENTIAL_ISSUER', '/issuer', `${issuer} may not rate itself`);
     if (!judge.standing.has(issuer))
       throw refusal(document, 'TG_CREDENTIAL_ISSUER', '/issuer', `${issuer} is no body that rates recipients here`);
   } else if (issuer !== state.owner) {
@@ -114,15 +115,15 @@ function mayIssue(state: ConsentState, document: ConsentDocument, judge: Judge):
   }
 }
 
-function grant(state: ConsentState, document: AgreementDocument, { catalogue, nowMs }: Judge): Verdict {
-  const { agreement, credential, act } = document;
+function grant(state: ConsentState, document: AgreementDocument, judge: Judge): Verdict {
+  const { catalogue } = judge;
+  const { agreement, act } = document;
   const { uid } = agreement;
   if (state.ended.has(uid)) {
     const message = `${uid} was withdrawn or is over, and what was destroyed with it does not come back`;
     throw refusal(document, 'TG_CONSENT_ENDED', '/credentialSubject/policy/uid', message);
   }
-  if (credential.validUntilMs !== null && nowMs !== null && nowMs >= credential.validUntilMs)
-    throw refusal(document, 'TG_CREDENTIAL_EXPIRED', '/validUntil', 'the credential was over when it came');
+  mustLast(document, judge);
   const sensitive = bundled(agreement, catalogue);
   if (sensitive !== null) {
     const message = `it bundles ${sensitive} data with others: a sensitive class needs a consent of its own`;
@@ -132,7 +133,7 @@ function grant(state: ConsentState, document: AgreementDocument, { catalogue, no
   if (act === 'limit') {
     if (held === undefined)
       throw refusal(document, 'TG_CONSENT_LIMIT', '/credentialSubject/act', `there is no ${uid} that it could limit`);
-    const wider = widened(held.document.agreement, agreement, catalogue);
+    const wider = looser(held.document, document) ?? widened(held.document.agreement, agreement, catalogue);
     if (wider !== null)
       throw refusal(document, 'TG_CONSENT_LIMIT', '/credentialSubject/policy', `a limit only narrows: ${wider}`);
   }
@@ -141,47 +142,28 @@ function grant(state: ConsentState, document: AgreementDocument, { catalogue, no
   return { state: { ...state, agreements }, withdrawn: [], acts: [{ act, agreement: uid }] };
 }
 
-/** What a limit opens that was closed, in words; null where it opens nothing that this can see. */
-function widened(before: Agreement, after: Agreement, catalogue: SignalCatalogue): string | null {
-  if (after.assignee !== before.assignee) return 'it has another recipient';
-  const reached = (agreement: Agreement) =>
-    new Set(
-      catalogue.signals.filter((signal) =>
-        agreement.permissions.some(({ targets }) =>
-          targets.some((target) => targetReaches(target, signal, catalogue.byName, false)),
-        ),
-      ),
-    );
-  const had = reached(before);
-  const more = [...reached(after)].find((signal) => !had.has(signal));
-  if (more !== undefined) return `${more.name} was not permitted before`;
-  const targets = new Set(before.permissions.flatMap((rule) => rule.targets));
-  const strange = after.permissions
-    .flatMap((rule) => rule.targets)
-    .find((target) => !targets.has(target) && !reachesAny(target, catalogue));
-  if (strange !== undefined) return `${strange} was not permitted before`;
-  for (const rule of before.prohibitions) {
-    const kept = after.prohibitions.some(
-      (one) =>
-        rule.targets.every((target) => one.targets.includes(target)) &&
-        rule.actions.every((action) => one.actions.includes(action)) &&
-        JSON.stringify(bare(one.condition)) === JSON.stringify(bare(rule.condition)),
-    );
-    if (!kept) return `the prohibition ${rule.uid} is gone or changed`;
-  }
-  return null;
+/** What opens something does so within its time: a carrier that keeps it back must not choose the moment. */
+function mustLast(document: ConsentDocument, { nowMs }: Judge): void {
+  const { validUntilMs } = document.credential;
+  if (validUntilMs !== null && nowMs !== null && nowMs >= validUntilMs)
+    throw refusal(document, 'TG_CREDENTIAL_EXPIRED', '/validUntil', 'the credential was over when it came');
 }
 
-/** A condition without the places at which its parts stand in the text. */
-function bare(condition: unknown): unknown {
-  return JSON.parse(JSON.stringify(condition, (key, value) => (key === 'pointer' ? undefined : value)));
+/** What the credential itself gives longer or to more than the one before. */
+function looser(before: AgreementDocument, after: AgreementDocument): string | null {
+  const until = ({ credential: { validUntilMs } }: AgreementDocument) => validUntilMs ?? Number.POSITIVE_INFINITY;
+  if (until(after) > until(before)) return 'it ends later than what it limits';
+  if (after.credential.validFromMs < before.credential.validFromMs) return 'it begins earlier than what it limits';
+  if (before.scope === 'drive' && after.scope !== 'drive') return 'the consent was for the drive';
+  const { status } = after.credential;
+  const gone = before.credential.status.find(
+    ({ purpose, list, index }) =>
+      !status.some((one) => one.purpose === purpose && one.list === list && one.index === index),
+  );
+  return gone === undefined ? null : `its entry in ${gone.list} is gone`;
 }
 
-function reachesAny(target: string, catalogue: SignalCatalogue): boolean {
-  return catalogue.signals.some((signal) => targetReaches(target, signal, catalogue.byName, false));
-}
-
-function act(state: ConsentState, document: ConsentActDocument): Verdict {
+function act(state: ConsentState, document: ConsentActDocument, judge: Judge): Verdict {
   const { agreement, act: word } = document;
   if (word === 'withdraw') {
     const next = end(state, [agreement]);
@@ -193,6 +175,7 @@ function act(state: ConsentState, document: ConsentActDocument): Verdict {
     const message = `there is no ${agreement} that it could ${word}`;
     throw refusal(document, 'TG_CONSENT_ENDED', '/credentialSubject/id', message);
   }
+  if (word === 'resume') mustLast(document, judge);
   const agreements = new Map(state.agreements).set(agreement, { ...held, paused: word === 'suspend' });
   const said = word === 'suspend' ? 'limit' : 'grant';
   return { state: { ...state, agreements }, withdrawn: [], acts: [{ act: said, agreement }] };
@@ -205,7 +188,8 @@ export function end(state: ConsentState, uids: readonly string[]): ConsentState 
   return { ...state, agreements, ended: new Set([...state.ended, ...uids]) };
 }
 
-function transfer(state: ConsentState, document: OwnershipDocument): Verdict {
+function transfer(state: ConsentState, document: OwnershipDocument, judge: Judge): Verdict {
+  mustLast(document, judge);
   const all = [...state.agreements.keys()];
   return { state: { ...end(state, all), owner: document.owner }, withdrawn: all, acts: withdrawals(all) };
 }

@@ -4,15 +4,18 @@ import { TollgateError } from '#contracts';
 import {
   accept,
   type ConsentState,
+  consentCredential,
   emptyState,
   inForce,
   type Judge,
   readConsentDocument,
+  standingCredential,
   versionKey,
 } from '#policies/consent/index';
 import { MAX_STATUS_AGE_MS } from '#policies/credentials/index';
 import {
   BUYER,
+  DAY,
   grant,
   INSURER,
   JUDGE,
@@ -27,6 +30,7 @@ import {
   STRANGER,
   say,
   sell,
+  signed,
   UID,
 } from './consent-parts.ts';
 
@@ -340,5 +344,83 @@ describe('any sequence of documents', () => {
       }),
       { numRuns: 300, seed: 7 },
     );
+  });
+});
+
+describe('a limit', () => {
+  const speed = (operator: string, rightOperand: number) => [
+    { leftOperand: 'auto:vehicleSpeed', operator, rightOperand },
+  ];
+  const granted = (constraint: readonly object[], more: object = {}) =>
+    stateAfter(grant({ targets: ['dbc:Motion.Speed', 'dbc:Battery.Charge'], constraint }, more));
+  const tried = (state: ConsentState, constraint: readonly object[], targets = ['dbc:Motion.Speed']) =>
+    refusedWith(state, limit({ version: 2, targets, constraint }));
+
+  it.each([
+    ['gteq', 30],
+    ['gt', 20],
+    ['gt', 21],
+    ['eq', 30],
+  ] as const)('within the same signals may hold more rarely: speed %s %d where it was gt 20', (operator, value) => {
+    expect(tried(granted(speed('gt', 20)), speed(operator, value))).toBe('taken');
+  });
+
+  it.each([
+    ['gt', 19],
+    ['gteq', 20],
+    ['lt', 30],
+    ['neq', 30],
+    ['eq', 20],
+  ] as const)('may not hold more often: speed %s %d where it was gt 20', (operator, value) => {
+    expect(tried(granted(speed('gt', 20)), speed(operator, value))).toBe('TG_CONSENT_LIMIT');
+  });
+
+  it('may not drop a constraint, and may add one', () => {
+    expect(tried(granted(speed('gt', 20)), [])).toBe('TG_CONSENT_LIMIT');
+    expect(tried(granted([]), speed('gt', 20))).toBe('taken');
+    expect(tried(granted(speed('gt', 20)), [...speed('gt', 20), ...speed('lt', 90)])).toBe('taken');
+  });
+
+  it('may not raise a budget', () => {
+    const count = (most: number) => [{ leftOperand: 'count', operator: 'lteq', rightOperand: most }];
+    expect(tried(granted(count(10)), count(11))).toBe('TG_CONSENT_LIMIT');
+    expect(tried(granted(count(10)), [])).toBe('TG_CONSENT_LIMIT');
+    expect(tried(granted(count(10)), count(9))).toBe('taken');
+  });
+
+  it('may not outlive what it limits, nor lose its list or its drive', () => {
+    expect(tried(granted([], { validUntilMs: NOW + DAY }), [])).toBe('TG_CONSENT_LIMIT');
+    const status = [{ purpose: 'revocation', index: 3, list: LIST }] as const;
+    expect(tried(granted([], { status }), [])).toBe('TG_CONSENT_LIMIT');
+    expect(tried(stateAfter(grant({}, {}, OWNER, { scope: 'drive' })), [])).toBe('TG_CONSENT_LIMIT');
+  });
+
+  it('may not reach further by a branch or a glob', () => {
+    for (const target of ['dbc:Motion.*', 'dbc:Steering.Angle', 'vss:Vehicle.Cabin'])
+      expect(tried(granted([]), [], [target])).toBe('TG_CONSENT_LIMIT');
+  });
+});
+
+describe('words that come late or from the wrong mouth', () => {
+  it('a resumption and a sale that are over open nothing', () => {
+    const state = stateAfter(grant(), say('suspend', 2));
+    const late = signed(
+      consentCredential(
+        { issuer: OWNER.did, validFromMs: NOW - DAY, validUntilMs: NOW - 1 },
+        { agreement: UID, act: 'resume', version: 3 },
+      ),
+    );
+    expect(refusedWith(state, late)).toBe('TG_CREDENTIAL_EXPIRED');
+  });
+
+  it('a body does not rate itself, not even one that rates others', () => {
+    const own = signed(
+      standingCredential(
+        { issuer: RATER.did, validFromMs: NOW - DAY, validUntilMs: NOW + DAY },
+        { recipient: RATER.did, credit: 5, version: 1 },
+      ),
+      RATER,
+    );
+    expect(refusedWith(stateAfter(), own)).toBe('TG_CREDENTIAL_ISSUER');
   });
 });
