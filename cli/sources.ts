@@ -2,14 +2,21 @@ import { randomBytes } from 'node:crypto';
 import type { Config, SourceConfig } from '#agent/config/load';
 import type { Log } from '#agent/log';
 import type { SourceFactory } from '#agent/service';
+import type { FixFeed } from '#agent/sources/gnss';
 import { type Clock, type FrameSource, TollgateError } from '#contracts';
 
 /**
  * Sources by type, each loaded only when a configuration names it; the simulator is not in the unit package.
  *
  * @param clock of the unit, where a source is live
+ * @param gnss reports of the receiver of satellites
  */
-export function sourceFactory(config: Config, log: Log, clock: Clock | null = null): SourceFactory {
+export function sourceFactory(
+  config: Config,
+  log: Log,
+  clock: Clock | null = null,
+  gnss: FixFeed | null = null,
+): SourceFactory {
   const bootId = new Uint8Array(randomBytes(8));
   let merged: Promise<FrameSource[]> | null = null;
   return async (source, channel): Promise<FrameSource> => {
@@ -19,6 +26,11 @@ export function sourceFactory(config: Config, log: Log, clock: Clock | null = nu
       return (await merged)[channel]!;
     }
     if (source.type === 'can') return await liveOf(source, channel, bootId, clock!, log);
+    if (source.type === 'gnss') {
+      const { gnssSource } = await import('#agent/sources/gnss');
+      const maxAgeNs = BigInt(config.gnss!.maxAgeMs) * 1_000_000n;
+      return gnssSource({ name: source.name, channel, bootId, clock: clock!, feed: gnss!, maxAgeNs });
+    }
     const simulator = await import('#sim/vehicle').catch((cause: unknown) => {
       throw new TollgateError('TG_SOURCE_UNAVAILABLE', `source ${source.name}: this package has no simulator`, {
         place: { file: config.file },

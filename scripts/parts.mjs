@@ -4,7 +4,13 @@ import { existsSync, readdirSync } from 'node:fs';
 import { delimiter, join } from 'node:path';
 
 /** Program → Debian package. */
-export const PARTS = { mosquitto: 'mosquitto', python3: 'python3', initdb: 'postgresql' };
+export const PARTS = {
+  mosquitto: 'mosquitto',
+  python3: 'python3',
+  initdb: 'postgresql',
+  gpsd: 'gpsd',
+  gpsfake: 'gpsd-clients',
+};
 
 const PATHS = [...(process.env.PATH ?? '').split(delimiter), '/usr/sbin', '/usr/local/sbin'];
 

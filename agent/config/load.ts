@@ -10,7 +10,7 @@ import { type JsonSchema, readYaml } from './validate.ts';
 /** One source as configured; its place in the list is its channel number. */
 export interface SourceConfig extends TransportOptions {
   readonly name: string;
-  readonly type: 'can' | 'candump' | 'simulator';
+  readonly type: 'can' | 'gnss' | 'candump' | 'simulator';
   readonly path?: string;
   /** Of a live source; only frames of this one of a log. */
   readonly interface?: string;
@@ -67,6 +67,15 @@ export interface Config {
   };
   readonly store: StoreConfig;
   readonly uplink: UplinkConfig | null;
+  /** null: no receiver of satellites is asked. */
+  readonly gnss: GnssConfig | null;
+}
+
+/** Where gpsd answers, and how old a fix may be. */
+export interface GnssConfig {
+  readonly host: string;
+  readonly port: number;
+  readonly maxAgeMs: number;
 }
 
 /** Limits of the store; what is left out has the store's own default. */
@@ -78,7 +87,8 @@ export interface StoreConfig {
 }
 
 /** The file as the schema has it. */
-interface Raw extends Omit<Config, 'file' | 'store' | 'uplink'> {
+interface Raw extends Omit<Config, 'file' | 'store' | 'uplink' | 'gnss'> {
+  readonly gnss?: { readonly gpsd: string; readonly maxAge: string };
   readonly store: {
     readonly maxBytes: string;
     readonly groupCommit: string;
@@ -132,6 +142,7 @@ export function parseConfig(text: string, file: string): Config {
       lawPacks: files(raw.documents.lawPacks),
     },
     store: storeConfig(raw.store),
+    gnss: gnssConfig(raw),
     uplink:
       raw.uplink === undefined
         ? null
@@ -164,7 +175,7 @@ function refuseMixedSources(sources: readonly SourceConfig[], file: string): voi
 
 /** Whether frames come from now on, in the unit's own time. */
 export function isLive({ type }: Pick<SourceConfig, 'type'>): boolean {
-  return type === 'can';
+  return type === 'can' || type === 'gnss';
 }
 
 function checkedSource(source: SourceConfig, file: string, index: number): SourceConfig {
@@ -185,6 +196,14 @@ function expand(pattern: string, file: string): string[] {
     });
   }
   return globSync(pattern).sort();
+}
+
+/** A source of type gnss without the section asks gpsd where it is by default. */
+function gnssConfig({ gnss, sources }: Raw): GnssConfig | null {
+  if (gnss === undefined && !sources.some(({ type }) => type === 'gnss')) return null;
+  const { gpsd = '127.0.0.1:2947', maxAge = '5s' } = gnss ?? {};
+  const colon = gpsd.lastIndexOf(':');
+  return { host: gpsd.slice(0, colon), port: Number(gpsd.slice(colon + 1)), maxAgeMs: seconds(maxAge) * 1_000 };
 }
 
 function storeConfig({ maxBytes, groupCommit, retention, recipientBytes }: Raw['store']): StoreConfig {

@@ -12,10 +12,13 @@ export class TimeFloor {
   readonly #file: string;
   #utcMs: number;
   #writing: Promise<void> = Promise.resolve();
+  #keptMs: number;
+  #held = false;
 
   private constructor(file: string, utcMs: number) {
     this.#file = file;
     this.#utcMs = utcMs;
+    this.#keptMs = utcMs;
   }
 
   /** A file that is not there, or holds no number, is a first boot: any time may be true. */
@@ -33,13 +36,24 @@ export class TimeFloor {
   raise(utcMs: number): void {
     if (utcMs < this.#utcMs + STEP_MS) return;
     this.#utcMs = Math.floor(utcMs);
-    const text = `${this.#utcMs}\n`;
-    this.#writing = this.#writing.then(() => keep(this.#file, text)).catch(() => undefined);
+    if (!this.#held) this.#keep();
+  }
+
+  /** While it is held it is raised in memory alone: a parked vehicle writes nothing. What was raised is kept before and after. */
+  hold(held: boolean): void {
+    this.#held = held;
+    if (this.#utcMs !== this.#keptMs) this.#keep();
   }
 
   /** Resolves when what was raised is on the disk. */
   async settled(): Promise<void> {
     await this.#writing;
+  }
+
+  #keep(): void {
+    this.#keptMs = this.#utcMs;
+    const text = `${this.#utcMs}\n`;
+    this.#writing = this.#writing.then(() => keep(this.#file, text)).catch(() => undefined);
   }
 }
 
