@@ -1,6 +1,7 @@
 import { chmod, rm } from 'node:fs/promises';
 import { createConnection, createServer } from 'node:net';
 import { join } from 'node:path';
+import type { Health } from './health/health.ts';
 import type { MeterRow } from './store/contract.ts';
 import type { UnitStatus } from './unit.ts';
 import type { UplinkStatus } from './uplink.ts';
@@ -23,15 +24,18 @@ export interface ServiceStatus {
   /** Exact counters of what was committed. */
   readonly meter: readonly MeterRow[];
   readonly memory: { readonly rss: number };
+  /** null where nobody watches: a replay, a demonstration. */
+  readonly health: Health | null;
 }
 
 interface Observed {
   readonly unit: { status(): Promise<UnitStatus>; readonly store: { meter(): Promise<readonly MeterRow[]> } };
   readonly uplink: { status(): UplinkStatus } | null;
+  readonly health?: { read(): Health };
 }
 
 /** What status shows of a service. */
-export async function serviceStatus({ unit, uplink }: Observed): Promise<ServiceStatus> {
+export async function serviceStatus({ unit, uplink, health }: Observed): Promise<ServiceStatus> {
   const { path, store, denied } = await unit.status();
   return {
     version: 1,
@@ -43,6 +47,7 @@ export async function serviceStatus({ unit, uplink }: Observed): Promise<Service
     uplink: uplink?.status() ?? null,
     meter: await unit.store.meter(),
     memory: { rss: process.memoryUsage.rss() },
+    health: health?.read() ?? null,
   };
 }
 

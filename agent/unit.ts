@@ -91,6 +91,8 @@ export class Unit {
   readonly firstFrame: Promise<void>;
   /** The ignition went off, at a boottime in ns; called between two samples. */
   onIgnitionOff: ((timeNs: number) => void) | null = null;
+  /** The ignition, as the plan hears it, went on or off; called after the batch in which it did. */
+  onDrive: ((on: boolean) => void) | null = null;
   readonly #firstFrame: () => void;
   readonly #fail: (error: unknown) => void;
   readonly #clock: FrameClock;
@@ -111,6 +113,9 @@ export class Unit {
   #working: Promise<unknown> = Promise.resolve();
   #ticking = false;
   #denialMinute = 0;
+  #parked = false;
+  /** Monotonic time at which a look or a batch last came to its end, ms. */
+  #turnedMs = performance.now();
   /** Monotonic time at which the newest batch was done, ms. */
   #servedMs = performance.now();
 
@@ -208,6 +213,11 @@ export class Unit {
     return Number(this.#clock.bootNs()) / 1e9;
   }
 
+  /** Monotonic time at which the path last came to the end of its turn, ms: the sign of life that the watchdog asks for. */
+  get turnedMs(): number {
+    return this.#turnedMs;
+  }
+
   /** Ids with a decode right, so that sources drop the rest early. */
   get filter(): FrameFilter {
     const ids = this.#path.lanes.map(idsOf);
@@ -225,7 +235,8 @@ export class Unit {
   frames(batch: FrameBatch, channel: number): Promise<void> {
     return this.#inTurn(async () => {
       await this.#pipeline.frames(batch, channel);
-      this.#servedMs = performance.now();
+      this.#servedMs = this.#turnedMs = performance.now();
+      this.#hearDrive();
       if (this.#pipeline.counts.rows > 0) this.#firstFrame();
     });
   }
@@ -283,6 +294,14 @@ export class Unit {
   /** Ends the streams, commits, and leaves a checkpoint and its proofs in the outbox. */
   async finish(): Promise<void> {
     clearInterval(this.#timer);
+    await this.rest();
+  }
+
+  /**
+   * The same while sources go on: power may end soon. Windows that are open go as partial ones, and what comes later goes
+   * under new sessions.
+   */
+  async rest(): Promise<void> {
     await this.#inTurn(async () => {
       this.#denialLeaves();
       await this.#pipeline.finish();
@@ -362,6 +381,7 @@ export class Unit {
         this.#collectDenials();
         await this.#sealer.tick();
         await this.#keeper.tick();
+        this.#turnedMs = performance.now();
       });
     } catch (error) {
       // Nothing is lost by it, and the next look finds the disk as it is then.
@@ -371,6 +391,14 @@ export class Unit {
     } finally {
       this.#ticking = false;
     }
+  }
+
+  #hearDrive(): void {
+    const { ignition, heard } = this.#path;
+    const value = ignition < 0 ? Number.NaN : heard[2 * ignition + 1]!;
+    if (Number.isNaN(value) || (value === 0) === this.#parked) return;
+    this.#parked = value === 0;
+    this.onDrive?.(!this.#parked);
   }
 
   /** The pipeline is one path: batches, ticks and the end take turns. */

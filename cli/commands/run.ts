@@ -1,10 +1,15 @@
 import { parseArgs } from 'node:util';
 import { isLive, loadConfig } from '#agent/config/load';
-import { logError, processLog } from '#agent/log';
+import { HealthMonitor } from '#agent/health/health';
+import { Parked } from '#agent/health/parked';
+import { Watchdog } from '#agent/health/watchdog';
+import { type Log, logError, processLog } from '#agent/log';
 import { Service } from '#agent/service';
 import { serveStatus } from '#agent/status';
+import { openGnss } from '#agent/time/gnss';
 import { openUnitClock } from '#agent/time/open';
 import { TollgateError } from '#contracts';
+import { type ServiceManager, serviceManager } from '#firmware-bridge/service-manager';
 import type { Command } from '../command.ts';
 import { OWNER_ONLY, requireShutCodeGeneration } from '../hardening.ts';
 import { sourceFactory } from '../sources.ts';
@@ -41,15 +46,30 @@ Example:
     const log = await processLog();
     // Logs bring their own time; what is live is stamped and judged by the unit's.
     const time = config.sources.some(isLive) ? await openUnitClock(config.unit.state, log) : null;
+    const gnss = time === null || config.gnss === null ? null : openGnss(config.gnss, time.clock, log);
+    const manager = managerOf(process.env);
     const service = await Service.open({
       config,
       log,
       version: version(),
-      source: sourceFactory(config, log, time?.clock),
+      source: sourceFactory(config, log, time?.clock, gnss),
       ...(time === null ? {} : { clock: time.clock, utcMs: () => time.clock.utcNowMs() }),
     });
-    const status = await serveStatus(config.unit.state, service);
+    const { unit, uplink, sources } = service;
+    const parked = new Parked({ unit, uplink, still: (still) => time?.rest(still), log });
+    let watchdog: Watchdog | null = null;
+    const health = new HealthMonitor({
+      sources,
+      clock: time?.clock ?? null,
+      steps: () => time?.steps ?? 0,
+      gnss: () => gnss?.health() ?? null,
+      watchdog: () => ({ withinMs: manager.watchdogMs, withheld: watchdog?.withheld ?? 0 }),
+      idle: () => parked.idle,
+    });
+    const status = await serveStatus(config.unit.state, { unit, uplink, health });
     log.info('started', { count: config.sources.length });
+    manager.ready();
+    watchdog = manager.watchdogMs === null ? null : watch(manager.watchdogMs, manager, unit, log);
     const reload = () => {
       service.reload().catch((error: unknown) => {
         if (error instanceof TollgateError) logError(log, 'documents-refused', error);
@@ -63,6 +83,7 @@ Example:
         await service.stop().catch(() => undefined);
         throw error;
       });
+      manager.stopping();
       if (io.signal.aborted) {
         await service.stop();
         log.info('stopped');
@@ -73,9 +94,39 @@ Example:
       log.info(settled ? 'drained' : 'not-drained');
       return settled ? 0 : 1;
     } finally {
+      watchdog?.close();
+      health.close();
       process.off('SIGHUP', reload);
       await status.close();
+      gnss?.close();
       await time?.close();
     }
   },
 };
+
+/** sd_notify(3); a supervisor of another kind that sets the same variables serves as well. */
+function managerOf({ NOTIFY_SOCKET, WATCHDOG_USEC, WATCHDOG_PID }: NodeJS.ProcessEnv): ServiceManager {
+  return serviceManager({
+    socket: NOTIFY_SOCKET,
+    watchdogUsec: WATCHDOG_USEC,
+    watchdogPid: WATCHDOG_PID,
+    pid: process.pid,
+  });
+}
+
+function watch(withinMs: number, manager: ServiceManager, unit: Service['unit'], log: Log): Watchdog {
+  return new Watchdog({
+    withinMs,
+    progress: {
+      get turnedMs() {
+        return unit.turnedMs;
+      },
+      store: async () => (await unit.store.stats()).fault,
+    },
+    ping: () => manager.ping(),
+    onWithheld: () => {
+      log.warn('watchdog-withheld');
+      manager.status('the pipeline makes no progress');
+    },
+  });
+}

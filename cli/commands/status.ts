@@ -1,5 +1,6 @@
 import { parseArgs } from 'node:util';
 import { loadConfig } from '#agent/config/load';
+import type { Health, SourceHealth } from '#agent/health/health';
 import { askStatus, type ServiceStatus } from '#agent/status';
 import type { Command, Io } from '../command.ts';
 import { bold, bytes, count, table } from '../text.ts';
@@ -12,7 +13,7 @@ export const command: Command = {
 Usage: tollgate status [--config FILE] [--json]
 
 Asks the agent that runs with this configuration: frames, values admitted and denied, outbox, ledger, uplink, meter,
-memory.
+memory, and its health: loss of each source, bus state, time and its error, event loop, bytes written to flash, watchdog.
 
   --config FILE   configuration (default: tollgate.yaml)
   --json          everything as one JSON object
@@ -39,7 +40,7 @@ Example:
   },
 };
 
-export function statusText({ unit, uplink, meter, memory }: ServiceStatus, io: Io): string {
+export function statusText({ unit, uplink, meter, memory, health }: ServiceStatus, io: Io): string {
   const { path, store, denied } = unit;
   const rows = [
     [
@@ -72,10 +73,67 @@ export function statusText({ unit, uplink, meter, memory }: ServiceStatus, io: I
       'meter',
       `${row.recipient}, ${row.purpose}, hour ${hourText(row.hour)}: ${count(row.records)} records, ${count(row.samples)} values, ${bytes(row.bytes)}, ${count(row.denied)} denied`,
     ]),
+    ...(health === null ? [] : healthRows(health)),
     ['anchor', 'software-untrusted'],
     ['memory', bytes(memory.rss)],
   ];
   return `${bold('tollgate', io)}\n${table(rows)}`;
+}
+
+const MS_PER_S = 1_000;
+
+function healthRows({ sources, time, gnss, loop, flash, watchdog, idle }: Health): string[][] {
+  const known = time.errorMs === null ? 'UTC unknown' : `${time.source}, within ${count(time.errorMs)} ms`;
+  return [
+    ...sources.map((source) => ['source', `${source.name}: ${sourceText(source)}`]),
+    [
+      'time',
+      time.source === 'log' ? 'of the logs' : `${known}${time.steps > 0 ? `, ${count(time.steps)} steps seen` : ''}`,
+    ],
+    ...(gnss === null
+      ? []
+      : [
+          [
+            'gnss',
+            gnss.connected ? `${count(gnss.fixes)} fixes in ${count(gnss.reports)} reports` : 'gpsd does not answer',
+          ],
+        ]),
+    ['event loop', `late by at most ${count(loop.maxMs)} ms, 99 of 100 times by ${count(loop.p99Ms)} ms`],
+    [
+      'flash',
+      flash.writtenBytes === null
+        ? 'not counted by this kernel'
+        : `${bytes(flash.writtenBytes)} written since the start`,
+    ],
+    [
+      'watchdog',
+      watchdog.withinMs === null
+        ? 'none'
+        : `every ${count(watchdog.withinMs / MS_PER_S)} s${watchdog.withheld > 0 ? `, ${count(watchdog.withheld)} pings withheld` : ''}`,
+    ],
+    ...(idle ? [['ignition', 'off: nothing is written']] : []),
+  ];
+}
+
+/** What was lost, and where: what is not exact is a lower bound. */
+function sourceText({
+  health,
+  received,
+  queueLost = 0,
+  overrunsAtLeast = 0,
+  shed = 0,
+  errorFrames = 0,
+  dropped,
+}: SourceHealth): string {
+  if (received === undefined) return `${health}${dropped > 0 ? `, ${count(dropped)} lost` : ''}`;
+  return [
+    health,
+    `${count(received)} frames`,
+    ...(queueLost > 0 ? [`${count(queueLost)} lost in the queue`] : []),
+    ...(overrunsAtLeast > 0 ? [`at least ${count(overrunsAtLeast)} lost in the controller`] : []),
+    ...(shed > 0 ? [`${count(shed)} shed`] : []),
+    ...(errorFrames > 0 ? [`${count(errorFrames)} error frames`] : []),
+  ].join(', ');
 }
 
 function suspensionRows(uplink: ServiceStatus['uplink']): string[][] {
