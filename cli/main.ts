@@ -104,14 +104,26 @@ function report(error: unknown, args: readonly string[], io: Io): number {
 export function processIo(): Io {
   const controller = new AbortController();
   for (const name of SIGNALS) process.once(name, () => controller.abort(name));
-  process.stdout.on('error', (error: NodeJS.ErrnoException) => {
-    if (error.code === 'EPIPE') process.exit(0);
-  });
+  let watched = false;
+  // Streams are made when they are used: the agent uses none of them, and they cost its start 10 ms.
+  const stdout = () => {
+    if (!watched) {
+      watched = true;
+      process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+        if (error.code === 'EPIPE') process.exit(0);
+      });
+    }
+    return process.stdout;
+  };
   return {
-    stdin: process.stdin,
-    out: (text) => void process.stdout.write(text),
+    get stdin() {
+      return process.stdin;
+    },
+    out: (text) => void stdout().write(text),
     err: (text) => void process.stderr.write(text),
-    interactive: process.stdout.isTTY === true,
+    get interactive() {
+      return stdout().isTTY === true;
+    },
     signal: controller.signal,
   };
 }

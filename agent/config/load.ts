@@ -1,6 +1,6 @@
-import { globSync } from 'node:fs';
+import { globSync, readdirSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
-import { dirname, resolve } from 'node:path';
+import { basename, dirname, join, resolve } from 'node:path';
 import { TollgateError } from '#contracts';
 import type { Encoding } from '#dbc';
 import type { TransportOptions } from '#decoders';
@@ -195,7 +195,22 @@ function expand(pattern: string, file: string): string[] {
       place: { file, pointer: '/documents' },
     });
   }
-  return globSync(pattern).sort();
+  const folder = dirname(pattern);
+  if (folder.includes('*') || /[?[\]{}]/.test(pattern)) return globSync(pattern).sort();
+  // One folder and stars: Node's own matcher costs every start 6 ms.
+  const name = new RegExp(`^${basename(pattern).split('*').map(escaped).join('.*')}$`);
+  try {
+    return readdirSync(folder)
+      .filter((file) => !file.startsWith('.') && name.test(file))
+      .map((file) => join(folder, file))
+      .sort();
+  } catch {
+    return [];
+  }
+}
+
+function escaped(text: string): string {
+  return text.replaceAll(/[.+^$()|\\]/g, '\\$&');
 }
 
 /** A source of type gnss without the section asks gpsd where it is by default. */

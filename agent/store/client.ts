@@ -1,4 +1,4 @@
-import { Worker } from 'node:worker_threads';
+import type { Worker } from 'node:worker_threads';
 import { TollgateError } from '#contracts';
 import type {
   Accepted,
@@ -21,6 +21,7 @@ import type {
 import { passes } from './database.ts';
 import { type Group, GroupBuilder } from './group.ts';
 import type { Answer, Failure, Opened, QueuedProof, Request, Taken } from './protocol.ts';
+import { takeThread } from './thread.ts';
 import type { FaultAt } from './writer.ts';
 
 /** Sync costs flash and time: a group is committed this often … */
@@ -35,9 +36,6 @@ export const GATHER_MS = 10_000;
 const MOST_WAITING_GROUPS = 2;
 /** A group that found no room is tried again this often, ms. */
 const RETRY_MS = 1_000;
-/** The thread holds no data beyond a group; the page cache is outside of this, MiB. */
-const WORKER_HEAP_MIB = 64;
-const WORKER_YOUNG_MIB = 4;
 /** A thread that was told to end and does not is ended, ms. */
 const LAST_WORD_MS = 2_000;
 /** Leaves under a checkpoint are kept so long, ms: 30 days, 130 MB at the reference load. */
@@ -142,11 +140,7 @@ class ThreadStore implements DurableStore {
 
   constructor(options: StoreOptions) {
     this.#options = options;
-    const source = import.meta.url.endsWith('.ts') ? './worker.ts' : './worker.js';
-    this.#worker = new Worker(new URL(source, import.meta.url), {
-      execArgv: [],
-      resourceLimits: { maxOldGenerationSizeMb: WORKER_HEAP_MIB, maxYoungGenerationSizeMb: WORKER_YOUNG_MIB },
-    });
+    this.#worker = takeThread();
     this.#worker.on('message', (answer: Answer) => this.#answered(answer));
     this.#worker.on('error', (error) =>
       this.#end(new TollgateError('TG_STORE_CLOSED', error.message, { cause: error })),

@@ -39,6 +39,7 @@ function serve(request: Request): unknown {
     gatherMs = request.gatherMs;
     return writer.opened();
   }
+  if (writer === null && request.op === 'close') return null;
   if (writer === null) throw new TollgateError('TG_STORE_CLOSED', 'the store is not open');
   switch (request.op) {
     case 'keys':

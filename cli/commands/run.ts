@@ -6,11 +6,18 @@ import { Watchdog } from '#agent/health/watchdog';
 import { type Log, logError, processLog } from '#agent/log';
 import { Service } from '#agent/service';
 import { serveStatus } from '#agent/status';
+<<<<<<< ours
 import { openGnss } from '#agent/time/gnss';
 import { openUnitClock } from '#agent/time/open';
 import { TollgateError } from '#contracts';
 import { type ServiceManager, serviceManager } from '#firmware-bridge/service-manager';
 import type { Command } from '../command.ts';
+=======
+import { discardThread, prepareThread } from '#agent/store/thread';
+import { openUnitClock } from '#agent/time/open';
+import { TollgateError } from '#contracts';
+import type { Command, Io } from '../command.ts';
+>>>>>>> theirs
 import { OWNER_ONLY, requireShutCodeGeneration } from '../hardening.ts';
 import { sourceFactory } from '../sources.ts';
 import { version } from '../version.ts';
@@ -42,6 +49,7 @@ Example:
     });
     requireShutCodeGeneration();
     process.umask(OWNER_ONLY);
+<<<<<<< ours
     const config = await loadConfig(values.config);
     const log = await processLog();
     // Logs bring their own time; what is live is stamped and judged by the unit's.
@@ -100,10 +108,19 @@ Example:
       await status.close();
       gnss?.close();
       await time?.close();
+=======
+    // Its code loads while the documents are read.
+    prepareThread();
+    try {
+      return await agent(values.config, io);
+    } finally {
+      await discardThread();
+>>>>>>> theirs
     }
   },
 };
 
+<<<<<<< ours
 /** sd_notify(3); a supervisor of another kind that sets the same variables serves as well. */
 function managerOf({ NOTIFY_SOCKET, WATCHDOG_USEC, WATCHDOG_PID }: NodeJS.ProcessEnv): ServiceManager {
   return serviceManager({
@@ -129,4 +146,47 @@ function watch(withinMs: number, manager: ServiceManager, unit: Service['unit'],
       manager.status('the pipeline makes no progress');
     },
   });
+=======
+async function agent(file: string, io: Io): Promise<number> {
+  const config = await loadConfig(file);
+  const log = processLog();
+  // Logs bring their own time; what is live is stamped and judged by the unit's.
+  const time = config.sources.some(isLive) ? await openUnitClock(config.unit.state, log) : null;
+  const service = await Service.open({
+    config,
+    log,
+    version: version(),
+    source: sourceFactory(config, log, time?.clock),
+    ...(time === null ? {} : { clock: time.clock, utcMs: () => time.clock.utcNowMs() }),
+  });
+  const status = await serveStatus(config.unit.state, service);
+  log.info('started', { count: config.sources.length });
+  const reload = () => {
+    service.reload().catch((error: unknown) => {
+      if (error instanceof TollgateError) logError(log, 'documents-refused', error);
+      else log.warn('documents-refused');
+    });
+  };
+  process.on('SIGHUP', reload);
+  try {
+    await service.play(io.signal).catch(async (error: unknown) => {
+      // A source or the store is damaged: what came before goes its way all the same.
+      await service.stop().catch(() => undefined);
+      throw error;
+    });
+    if (io.signal.aborted) {
+      await service.stop();
+      log.info('stopped');
+      return 0;
+    }
+    log.info('sources-ended');
+    const settled = await service.settle(io.signal).finally(() => service.end());
+    log.info(settled ? 'drained' : 'not-drained');
+    return settled ? 0 : 1;
+  } finally {
+    process.off('SIGHUP', reload);
+    await status.close();
+    await time?.close();
+  }
+>>>>>>> theirs
 }

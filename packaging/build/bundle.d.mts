@@ -1,7 +1,7 @@
 export function bundle(
   kind: 'unit' | 'tools',
   version: string,
-  format?: 'esm' | 'cjs',
+  options?: { split?: boolean },
 ): Promise<{ files: Map<string, string>; modules: string[] }>;
 
 export function bundleProgram(input: string): Promise<string>;

@@ -13,6 +13,20 @@ export const WORKER = 'agent/store/worker.js';
 /** What the unit's bundle may not hold; an import of it fails when it is used, and says so. */
 const NOT_ON_A_UNIT = /^#(sim|receiver)(\/|$)/;
 
+/**
+ * Files of the unit's bundle. The first that wants a module has it: what every command needs, what `tollgate run` always loads, what
+ * it loads for its uplink, and the rest.
+ */
+const PARTS = [
+  { name: 'cli', from: /\/(cli\/main|agent\/store\/thread)\.ts$/ },
+  {
+    name: 'agent',
+    from: /\/(cli\/commands\/run|firmware-bridge\/can\/(source|native|drivers)|agent\/sources\/log)\.ts$/,
+  },
+  { name: 'uplink', from: /\/node_modules\/mqtt\// },
+  { name: 'commands', from: /^(?!\0tollgate)/ },
+];
+
 /** Names of the commands that belong to a package. */
 export async function commandsOf(kind) {
   const { names, load } = folderCommands();
@@ -21,19 +35,22 @@ export async function commandsOf(kind) {
 }
 
 /**
+ * CommonJS, because it starts faster: a module in ES form makes a namespace of every built-in that it imports, and so loads what
+ * stands behind each of their getters (docs/decisions/0017).
+ *
  * @param {'unit' | 'tools'} kind
- * @param {'esm' | 'cjs'} format cjs for a single executable, whose main script can be nothing else
+ * @param {{ split?: boolean }} options split: false for a single executable, whose main script is one file
  * @returns {Promise<{files: Map<string, string>, modules: string[]}>} text by file name; the modules that are in it
  */
-export async function bundle(kind, version, format = 'esm') {
+export async function bundle(kind, version, { split = true } = {}) {
   const commands = await commandsOf(kind);
   const entry = [
     `import { main, processIo } from ${JSON.stringify(join(root, 'cli', 'main.ts'))};`,
+    `import { prepareThread } from ${JSON.stringify(join(root, 'agent', 'store', 'thread.ts'))};`,
+    // The store's thread starts beside the loading of everything else.
+    "if (process.argv[2] === 'run' && !process.argv.includes('--help') && !process.argv.includes('-h')) prepareThread();",
     'const commands = {',
-    ...commands.map(({ name }) => {
-      const file = join(root, 'cli', 'commands', `${name.replaceAll(' ', '-')}.ts`);
-      return `  ${JSON.stringify(name)}: () => import(${JSON.stringify(file)}),`;
-    }),
+    ...commands.map(({ name }) => `  ${JSON.stringify(name)}: () => import(${JSON.stringify(commandFile(name))}),`),
     '};',
     'const load = async (name) => (await commands[name]()).command;',
     'const code = (value) => void (process.exitCode = value);',
@@ -45,22 +62,25 @@ export async function bundle(kind, version, format = 'esm') {
     [MAIN, ENTRY],
     [WORKER, join(root, 'agent', 'store', 'worker.ts')],
   ]) {
-    const chunk = await oneFile(input, ours(entry, version, kind, file), kind, file === WORKER ? 'esm' : format);
-    for (const id of chunk.moduleIds) modules.add(id.startsWith(root) ? id.slice(root.length) : id);
-    files.set(file, chunk.code);
+    for (const chunk of await chunks(file, input, ours(entry, version, kind, file), kind, split && file === MAIN)) {
+      for (const id of chunk.moduleIds) modules.add(id.startsWith(root) ? id.slice(root.length) : id);
+      files.set(chunk.fileName, chunk.code);
+    }
   }
   return { files, modules: [...modules].sort() };
 }
 
 /** A program of this project as one file, to lie beside a bundle and share its addons: `sim/vm` tests with it from within. */
 export async function bundleProgram(input) {
-  const { code } = await oneFile(input, ours('', '0.0.0', 'tools', MAIN), 'tools', 'esm');
+  const [{ code }] = await chunks(MAIN, input, ours('', '0.0.0', 'tools', MAIN), 'tools', false);
   return code;
 }
 
-async function oneFile(input, plugin, kind, format) {
+const commandFile = (name) => join(root, 'cli', 'commands', `${name.replaceAll(' ', '-')}.ts`);
+
+async function chunks(file, input, plugin, kind, split) {
   const build = await rolldown({
-    input,
+    input: { main: input },
     cwd: root,
     platform: 'node',
     logLevel: 'warn',
@@ -68,20 +88,49 @@ async function oneFile(input, plugin, kind, format) {
     external: kind === 'unit' ? [NOT_ON_A_UNIT, /^socketcan$/] : [/^socketcan$/],
   });
   const { output } = await build.generate({
-    format,
-    codeSplitting: false,
-    minify: { compress: true, mangle: false, codegen: false },
+    format: 'cjs',
+    entryFileNames: file,
+    chunkFileNames: '[name].js',
+    // Text outside of Latin-1 makes V8 keep two bytes a character.
+    charset: 'ascii',
+    codeSplitting: split ? { groups: plugin.api.groups } : false,
+    minify: { compress: true, mangle: false, codegen: { removeWhitespace: false } },
     comments: false,
   });
   await build.close();
-  return output[0];
+  return output.map(({ fileName, moduleIds, code }) => ({ fileName, moduleIds, code: lateBuiltins(code) }));
+}
+
+/** What a start needs at once; every other built-in is loaded by the first access to it. */
+const NEEDED = /^node:(fs|fs\/promises|path|crypto)$/;
+
+/** `let node_tls = require("node:tls")` and `node_tls.connect` become a call that loads it when it is first needed. */
+function lateBuiltins(code) {
+  let changed = code;
+  for (const [declared, name, id] of code.matchAll(/\b(node_\w+) = require\("(node:[\w/]+)"\)/g)) {
+    // Whoever takes the whole module takes it as it is.
+    const taken = new RegExp(`\\b${name}\\b(?!\\.)`, 'g');
+    if (NEEDED.test(id) || changed.match(taken).length > 1) continue;
+    changed = changed.replaceAll(new RegExp(`\\bnew ${name}\\.(\\w+)`, 'g'), `new (${name}().$1)`);
+    changed = changed.replaceAll(new RegExp(`\\b${name}\\.`, 'g'), `${name}().`);
+    changed = changed.replace(declared, `loaded_${name}, ${name} = () => loaded_${name} ??= require("${id}")`);
+  }
+  return changed;
 }
 
 /** What differs between a checkout and a bundle: the entry, the version, where addons lie. */
 function ours(entry, version, kind, file) {
   const up = '../'.repeat(file.split('/').length - 1);
+  const parts = new Map();
   return {
     name: 'tollgate',
+    api: {
+      groups: PARTS.map(({ name }, i) => ({
+        name,
+        test: (id) => parts.get(id) === name,
+        priority: PARTS.length - i,
+      })),
+    },
     resolveId: (id) => (id === ENTRY ? ENTRY : null),
     load(id) {
       if (id === ENTRY) return entry;
@@ -104,6 +153,10 @@ function ours(entry, version, kind, file) {
       return code.replaceAll('import.meta.url', `new URL(${JSON.stringify(place)}, import.meta.url).href`);
     },
     buildEnd() {
+      if (file === MAIN) {
+        for (const { name, from } of PARTS)
+          for (const id of this.getModuleIds()) if (from.test(id)) assign(parts, id, name, this);
+      }
       if (kind !== 'unit') return;
       for (const id of this.getModuleIds()) {
         if (/\/(sim|receiver|bench|test)\//.test(id.slice(root.length - 1)) && id.startsWith(root)) {
@@ -112,6 +165,13 @@ function ours(entry, version, kind, file) {
       }
     },
   };
+}
+
+/** A module, and what it imports statically, where no part before has it. */
+function assign(parts, id, name, graph) {
+  if (parts.has(id)) return;
+  parts.set(id, name);
+  for (const other of graph.getModuleInfo(id)?.importedIds ?? []) assign(parts, other, name, graph);
 }
 
 export function projectVersion() {

