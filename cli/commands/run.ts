@@ -6,18 +6,12 @@ import { Watchdog } from '#agent/health/watchdog';
 import { type Log, logError, processLog } from '#agent/log';
 import { Service } from '#agent/service';
 import { serveStatus } from '#agent/status';
-<<<<<<< ours
+import { discardThread, prepareThread } from '#agent/store/thread';
 import { openGnss } from '#agent/time/gnss';
 import { openUnitClock } from '#agent/time/open';
 import { TollgateError } from '#contracts';
 import { type ServiceManager, serviceManager } from '#firmware-bridge/service-manager';
-import type { Command } from '../command.ts';
-=======
-import { discardThread, prepareThread } from '#agent/store/thread';
-import { openUnitClock } from '#agent/time/open';
-import { TollgateError } from '#contracts';
 import type { Command, Io } from '../command.ts';
->>>>>>> theirs
 import { OWNER_ONLY, requireShutCodeGeneration } from '../hardening.ts';
 import { sourceFactory } from '../sources.ts';
 import { version } from '../version.ts';
@@ -49,78 +43,78 @@ Example:
     });
     requireShutCodeGeneration();
     process.umask(OWNER_ONLY);
-<<<<<<< ours
-    const config = await loadConfig(values.config);
-    const log = await processLog();
-    // Logs bring their own time; what is live is stamped and judged by the unit's.
-    const time = config.sources.some(isLive) ? await openUnitClock(config.unit.state, log) : null;
-    const gnss = time === null || config.gnss === null ? null : openGnss(config.gnss, time.clock, log);
-    const manager = managerOf(process.env);
-    const service = await Service.open({
-      config,
-      log,
-      version: version(),
-      source: sourceFactory(config, log, time?.clock, gnss),
-      ...(time === null ? {} : { clock: time.clock, utcMs: () => time.clock.utcNowMs() }),
-    });
-    const { unit, uplink, sources } = service;
-    const parked = new Parked({ unit, uplink, still: (still) => time?.rest(still), log });
-    let watchdog: Watchdog | null = null;
-    const health = new HealthMonitor({
-      sources,
-      clock: time?.clock ?? null,
-      steps: () => time?.steps ?? 0,
-      gnss: () => gnss?.health() ?? null,
-      watchdog: () => ({ withinMs: manager.watchdogMs, withheld: watchdog?.withheld ?? 0 }),
-      idle: () => parked.idle,
-    });
-    const status = await serveStatus(config.unit.state, { unit, uplink, health });
-    log.info('started', { count: config.sources.length });
-    manager.ready();
-    watchdog = manager.watchdogMs === null ? null : watch(manager.watchdogMs, manager, unit, log);
-    const reload = () => {
-      service.reload().catch((error: unknown) => {
-        if (error instanceof TollgateError) logError(log, 'documents-refused', error);
-        else log.warn('documents-refused');
-      });
-    };
-    process.on('SIGHUP', reload);
-    try {
-      await service.play(io.signal).catch(async (error: unknown) => {
-        // A source or the store is damaged: what came before goes its way all the same.
-        await service.stop().catch(() => undefined);
-        throw error;
-      });
-      manager.stopping();
-      if (io.signal.aborted) {
-        await service.stop();
-        log.info('stopped');
-        return 0;
-      }
-      log.info('sources-ended');
-      const settled = await service.settle(io.signal).finally(() => service.end());
-      log.info(settled ? 'drained' : 'not-drained');
-      return settled ? 0 : 1;
-    } finally {
-      watchdog?.close();
-      health.close();
-      process.off('SIGHUP', reload);
-      await status.close();
-      gnss?.close();
-      await time?.close();
-=======
-    // Its code loads while the documents are read.
+    // The store's code loads while the documents are read.
     prepareThread();
     try {
       return await agent(values.config, io);
     } finally {
       await discardThread();
->>>>>>> theirs
     }
   },
 };
 
-<<<<<<< ours
+async function agent(file: string, io: Io): Promise<number> {
+  const config = await loadConfig(file);
+  const log = processLog();
+  // Logs bring their own time; what is live is stamped and judged by the unit's.
+  const time = config.sources.some(isLive) ? await openUnitClock(config.unit.state, log) : null;
+  const gnss = time === null || config.gnss === null ? null : openGnss(config.gnss, time.clock, log);
+  const manager = managerOf(process.env);
+  const service = await Service.open({
+    config,
+    log,
+    version: version(),
+    source: sourceFactory(config, log, time?.clock, gnss),
+    ...(time === null ? {} : { clock: time.clock, utcMs: () => time.clock.utcNowMs() }),
+  });
+  const { unit, uplink, sources } = service;
+  const parked = new Parked({ unit, uplink, still: (still) => time?.rest(still), log });
+  let watchdog: Watchdog | null = null;
+  const health = new HealthMonitor({
+    sources,
+    clock: time?.clock ?? null,
+    steps: () => time?.steps ?? 0,
+    gnss: () => gnss?.health() ?? null,
+    watchdog: () => ({ withinMs: manager.watchdogMs, withheld: watchdog?.withheld ?? 0 }),
+    idle: () => parked.idle,
+  });
+  const status = await serveStatus(config.unit.state, { unit, uplink, health });
+  log.info('started', { count: config.sources.length });
+  manager.ready();
+  watchdog = manager.watchdogMs === null ? null : watch(manager.watchdogMs, manager, unit, log);
+  const reload = () => {
+    service.reload().catch((error: unknown) => {
+      if (error instanceof TollgateError) logError(log, 'documents-refused', error);
+      else log.warn('documents-refused');
+    });
+  };
+  process.on('SIGHUP', reload);
+  try {
+    await service.play(io.signal).catch(async (error: unknown) => {
+      // A source or the store is damaged: what came before goes its way all the same.
+      await service.stop().catch(() => undefined);
+      throw error;
+    });
+    manager.stopping();
+    if (io.signal.aborted) {
+      await service.stop();
+      log.info('stopped');
+      return 0;
+    }
+    log.info('sources-ended');
+    const settled = await service.settle(io.signal).finally(() => service.end());
+    log.info(settled ? 'drained' : 'not-drained');
+    return settled ? 0 : 1;
+  } finally {
+    watchdog?.close();
+    health.close();
+    process.off('SIGHUP', reload);
+    await status.close();
+    gnss?.close();
+    await time?.close();
+  }
+}
+
 /** sd_notify(3); a supervisor of another kind that sets the same variables serves as well. */
 function managerOf({ NOTIFY_SOCKET, WATCHDOG_USEC, WATCHDOG_PID }: NodeJS.ProcessEnv): ServiceManager {
   return serviceManager({
@@ -146,47 +140,4 @@ function watch(withinMs: number, manager: ServiceManager, unit: Service['unit'],
       manager.status('the pipeline makes no progress');
     },
   });
-=======
-async function agent(file: string, io: Io): Promise<number> {
-  const config = await loadConfig(file);
-  const log = processLog();
-  // Logs bring their own time; what is live is stamped and judged by the unit's.
-  const time = config.sources.some(isLive) ? await openUnitClock(config.unit.state, log) : null;
-  const service = await Service.open({
-    config,
-    log,
-    version: version(),
-    source: sourceFactory(config, log, time?.clock),
-    ...(time === null ? {} : { clock: time.clock, utcMs: () => time.clock.utcNowMs() }),
-  });
-  const status = await serveStatus(config.unit.state, service);
-  log.info('started', { count: config.sources.length });
-  const reload = () => {
-    service.reload().catch((error: unknown) => {
-      if (error instanceof TollgateError) logError(log, 'documents-refused', error);
-      else log.warn('documents-refused');
-    });
-  };
-  process.on('SIGHUP', reload);
-  try {
-    await service.play(io.signal).catch(async (error: unknown) => {
-      // A source or the store is damaged: what came before goes its way all the same.
-      await service.stop().catch(() => undefined);
-      throw error;
-    });
-    if (io.signal.aborted) {
-      await service.stop();
-      log.info('stopped');
-      return 0;
-    }
-    log.info('sources-ended');
-    const settled = await service.settle(io.signal).finally(() => service.end());
-    log.info(settled ? 'drained' : 'not-drained');
-    return settled ? 0 : 1;
-  } finally {
-    process.off('SIGHUP', reload);
-    await status.close();
-    await time?.close();
-  }
->>>>>>> theirs
 }
