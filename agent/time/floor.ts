@@ -3,6 +3,10 @@ import { dirname } from 'node:path';
 
 /** The floor moves when it is older than this, ms: once a minute is one small write a minute. */
 const STEP_MS = 60_000;
+/** Before this version of the agent was written; time cannot be earlier. */
+export const EARLIEST_MS = Date.UTC(2026, 0, 1);
+/** Later than any unit of this version lives: whoever says so is wrong. */
+export const LATEST_MS = Date.UTC(2056, 0, 1);
 
 /**
  * The latest UTC that the unit was sure of, kept over boots: time cannot have been earlier. Whatever a clock says below it
@@ -21,20 +25,21 @@ export class TimeFloor {
     this.#keptMs = utcMs;
   }
 
-  /** A file that is not there, or holds no number, is a first boot: any time may be true. */
+  /** A file that is not there, or holds no plausible number, is a first boot: any time from `EARLIEST_MS` on may be true. */
   static async read(file: string): Promise<TimeFloor> {
     const text = await readFile(file, 'latin1').catch(() => '0');
-    return new TimeFloor(file, /^\d{1,15}\n?$/.test(text) ? Number(text) : 0);
+    const kept = /^\d{1,15}\n?$/.test(text) ? Number(text) : 0;
+    return new TimeFloor(file, kept >= EARLIEST_MS && kept <= LATEST_MS ? kept : EARLIEST_MS);
   }
 
-  /** ms since 1970; 0 before the first time that was known. */
+  /** ms since 1970; `EARLIEST_MS` before the first time that was known. */
   get utcMs(): number {
     return this.#utcMs;
   }
 
-  /** Time is at least this: raises the floor, and keeps it durably now and then. */
+  /** Time is at least this: raises the floor, never beyond `LATEST_MS`, and keeps it durably now and then. */
   raise(utcMs: number): void {
-    if (utcMs < this.#utcMs + STEP_MS) return;
+    if (utcMs < this.#utcMs + STEP_MS || utcMs > LATEST_MS) return;
     this.#utcMs = Math.floor(utcMs);
     if (!this.#held) this.#keep();
   }

@@ -1,6 +1,6 @@
 import type { Clock, UtcReading, UtcSource } from '#contracts';
 import type { ClockReading, Timekeeping } from '#firmware-bridge/boottime';
-import type { TimeFloor } from './floor.ts';
+import { LATEST_MS, type TimeFloor } from './floor.ts';
 
 const NS_PER_MS = 1_000_000n;
 /** A source that has said nothing for this long is not believed any more, ns. */
@@ -13,6 +13,17 @@ const STEP_NS = 500_000_000n;
 const AGREE_NS = 100_000_000n;
 /** After this many words that agree with each other a step is believed: time was really set. */
 const STEP_VOTES = 5;
+
+/** Two sources say the same within their errors and this, ns. */
+const SAME_NS = 1_000_000_000n;
+/**
+ * One source alone moves the floor this often, ms of boottime, and by at most so many times what passed: a floor that is
+ * behind catches up a day in an hour, and a source that is years ahead for an hour shuts the unit for a day, not for years.
+ */
+const ALONE_MS = 60_000;
+const CATCH_UP = 24;
+/** Time asleep counts once; of what passed beyond this, ms, nobody listened. */
+const MOST_AWAKE_MS = 5 * 60_000;
 
 /** What a source of time says: UTC at a boottime, with a bound of its error. */
 export interface TimeWord {
@@ -52,9 +63,12 @@ export class UnitClock implements Clock {
   readonly #options: UnitClockOptions;
   readonly #held = new Map<UtcSource, Held>();
   #reading: UtcReading = UNKNOWN;
+  /** When the floor moved, or this clock began. */
+  #raisedNs: bigint;
 
   constructor(options: UnitClockOptions) {
     this.#options = options;
+    this.#raisedNs = options.read().bootNs;
     this.tick();
   }
 
@@ -127,8 +141,8 @@ export class UnitClock implements Clock {
       // While a source steps, neither its old word nor its new one can be trusted.
       if (held === undefined || held.step !== null || bootNs - held.heardNs > STALE_NS) continue;
       const utcMs = Number((bootNs + held.offsetNs) / NS_PER_MS);
-      if (utcMs < floor.utcMs) continue;
-      floor.raise(utcMs);
+      if (utcMs < floor.utcMs || utcMs > LATEST_MS) continue;
+      this.#raise(held, utcMs, bootNs);
       const errorNs = held.errorNs + Number(bootNs - held.heardNs) * DRIFT;
       const same = this.#reading.source === source && magnitude(held.offsetNs - this.#reading.offsetNs!) < NS_PER_MS;
       // Readings are compared by what they say: a drift below a millisecond is the same mapping.
@@ -136,6 +150,29 @@ export class UnitClock implements Clock {
       return;
     }
     if (this.#reading.source !== 'unknown') this.#reading = UNKNOWN;
+  }
+
+  /** The floor never goes down again, so no single word raises it far: another source must say the same, or time must pass. */
+  #raise(held: Held, utcMs: number, bootNs: bigint): void {
+    const { floor } = this.#options;
+    const passedMs = Number((bootNs - this.#raisedNs) / NS_PER_MS);
+    const witness = this.#witness(held, bootNs);
+    if (witness === null && passedMs < ALONE_MS) return;
+    const most = floor.utcMs + passedMs + Math.min(passedMs, MOST_AWAKE_MS) * CATCH_UP;
+    const before = floor.utcMs;
+    // To the earlier of the two: the other must not be below it, should this one fall silent.
+    floor.raise(Math.min(utcMs, witness === null ? most : Number((bootNs + witness.offsetNs) / NS_PER_MS)));
+    if (floor.utcMs !== before) this.#raisedNs = bootNs;
+  }
+
+  /** Another source that is believed and says the same. */
+  #witness(held: Held, bootNs: bigint): Held | null {
+    for (const other of this.#held.values()) {
+      if (other === held || other.step !== null || bootNs - other.heardNs > STALE_NS) continue;
+      const apart = magnitude(other.offsetNs - held.offsetNs);
+      if (apart <= SAME_NS + BigInt(Math.ceil(other.errorNs + held.errorNs))) return other;
+    }
+    return null;
   }
 }
 

@@ -1,8 +1,8 @@
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { TimeFloor } from '../../agent/time/floor.ts';
+import { EARLIEST_MS, LATEST_MS, TimeFloor } from '../../agent/time/floor.ts';
 import { UnitClock } from '../../agent/time/unit-clock.ts';
 
 const SECOND = 1_000_000_000n;
@@ -66,6 +66,7 @@ describe('the time of a unit', () => {
   });
 
   it('is never below the floor of an earlier boot', async () => {
+    unit.gnss(NOW);
     await floor.settled();
     const again = new Bench(await TimeFloor.read(file));
     again.real = NOW - 10n * HOUR;
@@ -76,6 +77,49 @@ describe('the time of a unit', () => {
     expect(third.utcMs).toBe(Number(NOW / 1_000_000n));
     const wrong = new Bench(third);
     expect(wrong.clock.utc().source).toBe('ntp');
+  });
+
+  it('is not shut for years by one word from the far future, whoever says it', async () => {
+    for (const source of ['ntp', 'gnss'] as const) {
+      const ahead = await TimeFloor.read(join(folder, source));
+      const began = ahead.utcMs;
+      const wrong = new Bench(ahead);
+      wrong.synchronised = source === 'ntp';
+      wrong.real = NOW + 20n * 365n * 24n * HOUR;
+      for (let minute = 0; minute < 60; minute++) {
+        wrong.pass(60);
+        if (source === 'gnss') wrong.gnss(wrong.real);
+      }
+      expect(ahead.utcMs - began).toBeGreaterThan(20 * 3_600_000);
+      expect(ahead.utcMs - began).toBeLessThan(26 * 3_600_000);
+    }
+  });
+
+  it('moves the floor at once where two sources say the same', () => {
+    expect(floor.utcMs).toBe(EARLIEST_MS);
+    unit.gnss(NOW);
+    expect(floor.utcMs).toBe(Number(NOW / 1_000_000n));
+    unit.pass(300);
+    expect(Number(unit.real / 1_000_000n) - floor.utcMs).toBeLessThanOrEqual(60_000);
+  });
+
+  it('is not carried far by one word after a long sleep', async () => {
+    const sleeper = new Bench(floor);
+    sleeper.boot += 7n * 24n * HOUR;
+    sleeper.real = NOW + 3n * 365n * 24n * HOUR;
+    sleeper.clock.tick();
+    for (let i = 0; i < 10; i++) sleeper.pass(1);
+    expect(floor.utcMs - EARLIEST_MS).toBeLessThan(8 * 24 * 3_600_000);
+  });
+
+  it('is unknown where a source says what no unit lives to see, and a floor like that is none', async () => {
+    const wrong = new Bench(floor);
+    wrong.synchronised = false;
+    wrong.gnss(BigInt(LATEST_MS + 1_000) * 1_000_000n);
+    wrong.clock.hear('receiver', { bootNs: wrong.boot, utcNs: BigInt(LATEST_MS + 1_000) * 1_000_000n, errorNs: 1 });
+    expect(floor.utcMs).toBe(EARLIEST_MS);
+    writeFileSync(file, `${LATEST_MS + 1}\n`);
+    expect((await TimeFloor.read(file)).utcMs).toBe(EARLIEST_MS);
   });
 
   it('is unknown from the step of a clock on, until the new time was said five times', () => {
