@@ -2,6 +2,7 @@ import type { SignalInfo } from '#contracts';
 import { type BusDecoder, createBusDecoder } from '#decoders';
 import type { Plan } from '#policies';
 import type { Channel, Documents } from './documents.ts';
+import type { UnitResources } from './resources.ts';
 import { type Route, routeTable } from './routes.ts';
 
 /** A context signal in a row: the gate sees its value, nothing else does. */
@@ -30,7 +31,12 @@ export function contextSignalsOf(plan: Plan): SignalInfo[] {
  *
  * @param before lanes of the plan before: a decoder of the same signals is used on
  */
-export function lanesOf(plan: Plan, channels: readonly Channel[], before: readonly Lane[] = []): Lane[] {
+export function lanesOf(
+  plan: Plan,
+  channels: readonly Channel[],
+  before: readonly Lane[],
+  resources: UnitResources,
+): Lane[] {
   const contextSignals = contextSignalsOf(plan);
   return channels.map(({ database, transports, strict }, channel) => {
     const signals = [...new Set(plan.rights.map(({ signal }) => signal))].filter((one) => one.channel === channel);
@@ -45,7 +51,7 @@ export function lanesOf(plan: Plan, channels: readonly Channel[], before: readon
         return index < 0 ? [] : [{ index, cell, signal }];
       }),
     );
-    return { signals, decoder, context, routes: routeTable(decoder.layout, plan.streams) };
+    return { signals, decoder, context, routes: routeTable(decoder.layout, plan.streams, resources) };
   });
 }
 

@@ -1,7 +1,9 @@
+import { randomBytes } from 'node:crypto';
 import { createGate, type Gate, type Plan } from '#policies';
 import { DenialLog } from './denials.ts';
 import type { Channel } from './documents.ts';
 import { contextSignalsOf, type Lane, lanesOf } from './lanes.ts';
+import { Trip, type UnitResources, unitResources } from './resources.ts';
 import { OutStream, type StreamContext } from './stream.ts';
 
 /** What one plan makes of the pipeline. Another plan makes another path, which takes over what goes on. */
@@ -15,6 +17,9 @@ export interface Path {
   readonly heard: Float64Array;
   /** Number of the ignition among the context signals; −1 where no rule asks for it or it is assumed. */
   readonly ignition: number;
+  /** What operations know of the trip; goes on under every plan. */
+  readonly trip: Trip;
+  readonly resources: UnitResources;
 }
 
 /**
@@ -30,7 +35,9 @@ export function pathOf(
   context: StreamContext,
   before: Path | null,
 ): { readonly path: Path; readonly ended: readonly OutStream[] } {
-  const lanes = lanesOf(plan, channels, before?.lanes ?? []);
+  const trip = before?.trip ?? new Trip();
+  const resources = before?.resources ?? unitResources(context.pseudonymSecret ?? randomBytes(32), context.clock, trip);
+  const lanes = lanesOf(plan, channels, before?.lanes ?? [], resources);
   const routes = lanes.flatMap((lane) => lane.routes.flat());
   const kept = new Set<OutStream>();
   const streams = plan.streams.map((streamPlan, index) => {
@@ -43,9 +50,10 @@ export function pathOf(
   });
   const gate = createGate(plan);
   const heard = hearAgain(plan, gate, before);
+  trip.follow(plan, heard);
   const denials = new DenialLog(plan, before?.denials.total);
   const ended = (before?.streams ?? []).filter((stream) => !kept.has(stream));
-  return { path: { plan, lanes, gate, streams, denials, heard, ignition: ignitionOf(plan) }, ended };
+  return { path: { plan, lanes, gate, streams, denials, heard, ignition: ignitionOf(plan), trip, resources }, ended };
 }
 
 function ignitionOf({ context }: Plan): number {

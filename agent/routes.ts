@@ -3,6 +3,7 @@ import type { MessageLayout, RowLayout } from '#decoders';
 import type { OperationPlan, PlannedSignal, StreamPlan } from '#policies';
 import { createOperation } from '#privacy';
 import type { SchemaColumn, SchemaGroup } from '#wire';
+import type { UnitResources } from './resources.ts';
 import { RowBuffer } from './rows.ts';
 import { throttled } from './throttle.ts';
 
@@ -29,6 +30,8 @@ export interface RouteGroup {
   /** Columns of the buffer that are columns of the record, and the buffer's column of their low words (−1: none). */
   readonly columns: readonly number[];
   readonly lowOf: readonly number[];
+  /** Privacy loss of one value, millionths; 0 where no noise is added: what is told exactly is told. */
+  readonly lossMicro: number;
   /** The signal names, each with one column that counts its samples. */
   readonly fields: readonly { readonly name: string; readonly column: number }[];
 }
@@ -40,7 +43,7 @@ export function adopt(route: Route, from: Route): void {
 }
 
 /** Routes of one message, in the order of the plan's streams. */
-export function routesOf(message: MessageLayout, streams: readonly StreamPlan[]): Route[] {
+export function routesOf(message: MessageLayout, streams: readonly StreamPlan[], resources: UnitResources): Route[] {
   return streams.flatMap((stream, index) => {
     const groups = new Map<string, { plan: OperationPlan; members: Member[] }>();
     for (const [signal, planned] of stream.signals.entries()) {
@@ -53,13 +56,13 @@ export function routesOf(message: MessageLayout, streams: readonly StreamPlan[])
       }
       groups.set(key, group);
     }
-    return [...groups.values()].map(({ plan, members }) => route(index, plan, members));
+    return [...groups.values()].map(({ plan, members }) => route(index, stream, plan, members, resources));
   });
 }
 
 /** Routes by message index of a decoder. */
-export function routeTable(layout: RowLayout, streams: readonly StreamPlan[]): Route[][] {
-  return layout.messages.map((message) => routesOf(message, streams));
+export function routeTable(layout: RowLayout, streams: readonly StreamPlan[], resources: UnitResources): Route[][] {
+  return layout.messages.map((message) => routesOf(message, streams, resources));
 }
 
 interface Member {
@@ -70,18 +73,22 @@ interface Member {
   readonly low: boolean;
 }
 
-/** Signals of one message share an operation when its parameters are equal; both axes of a cloak are one operation. */
+/** Signals of one message share an operation when its parameters are equal; both axes of a position are one operation. */
 function groupKey(plan: OperationPlan): string {
-  if (plan.kind !== 'cloak') return JSON.stringify(plan);
-  const { axis: _, ...shared } = plan;
-  return JSON.stringify(shared);
+  return JSON.stringify(plan, (key, value: unknown) => (key === 'axis' ? undefined : value));
 }
 
-function route(stream: number, plan: OperationPlan, members: readonly Member[]): Route {
+function route(
+  stream: number,
+  { recipient, ticksPerMs }: StreamPlan,
+  plan: OperationPlan,
+  members: readonly Member[],
+  resources: UnitResources,
+): Route {
   const inputs = members.map(({ planned }) => ({ info: planned.signal, operation: planned.operation }));
   const operation = throttled(
-    createOperation(plan, inputs),
-    inputs.map(({ info }) => info),
+    createOperation(plan, inputs, resources.of(recipient)),
+    inputs.map(({ info }) => withDeadband(info, plan.deadband)),
   );
   return {
     stream,
@@ -90,9 +97,14 @@ function route(stream: number, plan: OperationPlan, members: readonly Member[]):
     values: new Float64Array(members.length),
     admitted: new Uint8Array(members.length),
     operation,
-    out: new RowBuffer(operation.columns.length),
+    out: new RowBuffer(operation.columns.length, ticksPerMs ?? 1),
     group: groupOf(plan, operation, members),
   };
+}
+
+/** The campaign's deadband where it is the wider one. */
+function withDeadband(info: SignalInfo, deadband: number | undefined): SignalInfo {
+  return deadband === undefined ? info : { ...info, deadband: Math.max(deadband, info.deadband ?? 0) };
 }
 
 function groupOf(plan: OperationPlan, operation: Operation, members: readonly Member[]): RouteGroup {
@@ -104,14 +116,15 @@ function groupOf(plan: OperationPlan, operation: Operation, members: readonly Me
     const { planned, low } = members[input]!;
     if (low) continue;
     columns.push(column);
-    lowOf.push(planned.signal.type === 'wide' ? column + 1 : -1);
+    lowOf.push(planned.signal.type === 'wide' && result !== 'pseudonym' ? column + 1 : -1);
     schema.push(schemaColumn(planned.signal, result));
     if (!fields.has(planned.signal.name)) fields.set(planned.signal.name, column);
   }
   return {
-    schema: { windowMs: plan.kind === 'aggregate' ? plan.windowMs : 0, columns: schema },
+    schema: { windowMs: 'windowMs' in plan ? plan.windowMs : 0, columns: schema },
     columns,
     lowOf,
+    lossMicro: plan.kind === 'noise' ? plan.epsilonMicro : 0,
     fields: [...fields].map(([name, column]) => ({ name, column })),
   };
 }
@@ -123,6 +136,10 @@ function schemaColumn(signal: SignalInfo, result: SchemaColumn['result']): Schem
   const { name, unit, f, o, factor, offset, type, signed } = signal;
   const exact = { f: 1, o: 0, factor: 1, offset: 0, type: 'int', signed: true } as const;
   if (result === 'count') return { signal: name, result, unit: '', ...exact, signed: false };
+  // A pseudonym is nobody's number: it has neither unit nor scale.
+  if (result === 'pseudonym') return { signal: name, result, unit: '', ...exact, signed: false };
+  // Noise goes below 0 and beyond what the signal can hold.
+  if (result === 'noised') return { signal: name, result, unit, f, o, factor, offset, type, signed: true };
   if (result === 'cell') return { signal: name, result, unit, ...exact, f: CLOAK_STEP };
   if (result === 'mean') return { signal: name, result, unit, f, o, factor, offset, type: 'float64', signed: true };
   // A sum of n samples is not one sample: its physical value needs n times the offsets, so it stays a raw sum.

@@ -11,11 +11,14 @@ export class RowBuffer implements RowSink {
   load = { cells: 0 };
   /** Present cells of each column since the last `clear`. */
   readonly counts: Float64Array;
+  readonly #ticksPerMs: number;
   #times = new Float64Array(FIRST_CAPACITY);
   readonly #values: Float64Array[];
   readonly #present: Uint8Array[];
 
-  constructor(columns: number) {
+  /** @param ticksPerMs 1: times to 1 ms; 10: to 100 µs */
+  constructor(columns: number, ticksPerMs: 1 | 10 = 1) {
+    this.#ticksPerMs = ticksPerMs;
     this.counts = new Float64Array(columns);
     this.#values = Array.from({ length: columns }, () => new Float64Array(FIRST_CAPACITY));
     this.#present = Array.from({ length: columns }, () => new Uint8Array(FIRST_CAPACITY));
@@ -24,7 +27,7 @@ export class RowBuffer implements RowSink {
   row(timeNs: number, cells: Float64Array, present: Uint8Array): void {
     const row = this.rows;
     if (row === this.#times.length) this.#grow();
-    const time = Math.floor(timeNs / NS_PER_MS);
+    const time = Math.floor((timeNs * this.#ticksPerMs) / NS_PER_MS) / this.#ticksPerMs;
     // A log of several buses may step back by some microseconds: a record keeps the order of arrival.
     this.#times[row] = row > 0 && time < this.#times[row - 1]! ? this.#times[row - 1]! : time;
     for (let column = 0; column < this.#values.length; column++) {
@@ -39,7 +42,7 @@ export class RowBuffer implements RowSink {
 
   /** First time, whole ms; NaN where there is no row. */
   get firstMs(): number {
-    return this.rows === 0 ? Number.NaN : this.#times[0]!;
+    return this.rows === 0 ? Number.NaN : Math.floor(this.#times[0]!);
   }
 
   /**

@@ -160,7 +160,7 @@ export async function simulate(options: SimulateOptions): Promise<Simulation> {
     heard,
     ignition,
     clock,
-    onIgnitionOff: () => undefined,
+    onIgnitionOff: () => path.trip.end(),
     onTimeJump: () => undefined,
   });
   const kept = new Map<string, { stream: number; signal: number; rule: string; constraint: string; count: number }>();

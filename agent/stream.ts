@@ -45,6 +45,8 @@ export interface StreamContext {
   /** Public HPKE key of the recipient, JWK. */
   readonly recipientKey: (did: string) => JsonWebKey;
   readonly onSealed: () => void;
+  /** What pseudonyms come from; without it one that nobody keeps. */
+  readonly pseudonymSecret?: Uint8Array;
 }
 
 /** One HPKE context: from its first record to an hour, a time jump or a new plan. */
@@ -70,6 +72,8 @@ interface Cut {
   readonly denied: number;
   readonly allowed: number;
   readonly activeMs: number;
+  /** Privacy loss of its values, millionths. */
+  readonly lossMicro: number;
 }
 
 /**
@@ -201,7 +205,9 @@ export class OutStream {
     const record = epoch.encoder.encode(epoch.schemaHash.subarray(0, 8), t0Ms, tables);
     const fields: Record<string, number> = {};
     let samples = 0;
+    let lossMicro = 0;
     for (const { out, group } of filled) {
+      if (group.lossMicro > 0) for (const count of out.counts) lossMicro += group.lossMicro * count;
       for (const { name, column } of group.fields) {
         fields[name] = (fields[name] ?? 0) + out.counts[column]!;
         samples += out.counts[column]!;
@@ -214,7 +220,8 @@ export class OutStream {
     const activeMs = slot === this.#activeSlot ? 0 : this.plan.recordMs;
     this.#activeSlot = slot;
     const { allowed } = this;
-    this.#cuts.push({ epoch, t0Ms, record, utcMs: utc, samples, fields, denied: this.#denied, allowed, activeMs });
+    const counts = { samples, fields, denied: this.#denied, allowed, activeMs, lossMicro };
+    this.#cuts.push({ epoch, t0Ms, record, utcMs: utc, ...counts });
     this.#denied = 0;
     this.allowed = 0;
   }
@@ -233,7 +240,7 @@ export class OutStream {
       utcSource: utc.source,
       groups: this.#routes.map(({ group }) => group.schema),
       // A record every `recordMs` from the first on: each then says in one byte when it starts.
-      timing: { ticksPerMs: 1, baseMs: t0Ms, stepMs: this.plan.recordMs },
+      timing: { ticksPerMs: this.plan.ticksPerMs ?? 1, baseMs: t0Ms, stepMs: this.plan.recordMs },
     };
     const id = new Uint8Array(randomBytes(STREAM_BYTES));
     this.#epoch = {
@@ -249,12 +256,13 @@ export class OutStream {
     return this.#epoch;
   }
 
-  async #seal({ epoch, t0Ms, record, utcMs, samples, fields, denied, allowed, activeMs }: Cut): Promise<void> {
+  async #seal(cut: Cut): Promise<void> {
+    const { epoch, t0Ms, record, utcMs, samples, fields, denied, allowed, activeMs } = cut;
     const { store, bootId } = this.#context;
     // At a limit the record is dropped before it is sealed: no number is taken, nothing is counted. A store that cannot
     // count lets nothing out that has a limit.
-    const takes = this.#takes(record.length + MOST_SEAL_BYTES);
-    if (takes.length > 0 && store.admits?.(takes) !== true) {
+    const takes = this.#takes(record.length + MOST_SEAL_BYTES, cut);
+    if (takes === null || (takes.length > 0 && store.admits?.(takes) !== true)) {
       this.#denied += denied + samples;
       this.allowed += allowed;
       return;
@@ -290,16 +298,22 @@ export class OutStream {
     this.#context.onSealed();
     const counters = this.#meter.takes(meter.hour, activeMs, allowed, fields);
     const entry = { stream: epoch.id, seq, payload, leaf, bodyHash, meter };
-    await store.append(entry, [...this.#takes(payload.length), ...counters]);
+    await store.append(entry, [...(this.#takes(payload.length, cut) ?? []), ...counters]);
   }
 
-  /** What a record of so many bytes takes from the budgets of its permissions. */
-  #takes(bytes: number): readonly Budget[] {
-    return this.plan.budgets.map(({ agreement, counts, key, limit }) => ({
-      key: `${agreement} ${key}`,
-      limit,
-      add: counts === 'bytes' ? bytes : 1,
-    }));
+  /**
+   * What a record of so many bytes takes from the budgets of its permissions; null where a budget is of a period and UTC is
+   * unknown: nobody can tell of which one.
+   */
+  #takes(bytes: number, { lossMicro, utcMs }: Cut): readonly Budget[] | null {
+    const takes: Budget[] = [];
+    for (const { agreement, counts, key, limit, periodMs } of this.plan.budgets) {
+      if (periodMs !== undefined && utcMs === null) return null;
+      const period = periodMs === undefined ? '' : ` ${Math.floor(utcMs! / periodMs)}`;
+      const add = counts === 'bytes' ? bytes : counts === 'epsilon' ? lossMicro : 1;
+      takes.push({ key: `${agreement} ${key}${period}`, limit, add });
+    }
+    return takes;
   }
 
   async #begin(epoch: Epoch): Promise<SenderSession> {

@@ -16,6 +16,7 @@ import { MeterBook, MeterSealer } from './meter/index.ts';
 import { type Path, pathOf } from './path.ts';
 import { Pipeline, type PipelineParts } from './pipeline.ts';
 import { pseudonymIn } from './pseudonym.ts';
+import { pseudonymSecret as secretOfPseudonyms } from './resources.ts';
 import { type SpoolKeys, spoolKeys } from './spool-keys.ts';
 import { openStore } from './store/client.ts';
 import type { DurableStats, DurableStore, ProtocolState } from './store/index.ts';
@@ -74,6 +75,7 @@ export interface UnitStatus {
 interface OpenedStore {
   readonly store: DurableStore;
   readonly spool: SpoolKeys;
+  readonly pseudonymSecret: Uint8Array;
 }
 
 /**
@@ -120,7 +122,7 @@ export class Unit {
   #servedMs = performance.now();
 
   private constructor(options: UnitOptions, opened: OpenedStore, pseudonym: string, bootId: Uint8Array) {
-    const { store, spool } = opened;
+    const { store, spool, pseudonymSecret } = opened;
     const { documents, keys, observe, tenant, live } = options;
     const { plan } = documents;
     const { promise, reject } = Promise.withResolvers<never>();
@@ -153,6 +155,7 @@ export class Unit {
       ...coseSigner(key),
       recipientKey: (did: string) => hpkeKey(keys, did),
       onSealed: () => observe?.('sealed'),
+      pseudonymSecret,
     };
     this.#path = pathOf(plan, documents.channels, this.#context, null).path;
     this.#pipeline = new Pipeline(this.#parts());
@@ -177,6 +180,7 @@ export class Unit {
     await mkdir(state, { recursive: true, mode: 0o700 });
     const bootId = new Uint8Array(randomBytes(BOOT_ID_BYTES));
     const spool = spoolKeys(keys.anchor);
+    const pseudonymSecret = await secretOfPseudonyms(keys.anchor);
     const store = await openStore({
       file: join(state, STORE_FILE),
       maxBytes: options.maxBytes,
@@ -189,7 +193,7 @@ export class Unit {
       ...(options.gatherMs === undefined ? {} : { gatherMs: options.gatherMs }),
       ...(faultAt === undefined ? {} : { faultAt }),
     });
-    const unit = new Unit(options, { store, spool }, await pseudonymIn(state), bootId);
+    const unit = new Unit(options, { store, spool, pseudonymSecret }, await pseudonymIn(state), bootId);
     await unit.#book.open();
     await unit.#book.know(unit.#path.streams.map(({ terms }) => terms));
     unit.#begin(options);
@@ -332,7 +336,10 @@ export class Unit {
       heard,
       ignition,
       clock: this.#clock,
-      onIgnitionOff: (timeNs) => this.onIgnitionOff?.(timeNs),
+      onIgnitionOff: (timeNs) => {
+        this.#path.trip.end();
+        this.onIgnitionOff?.(timeNs);
+      },
       onTimeJump: (before, after) => this.store.leaf(timeJumpLeaf(this.#now(), before, after)),
     };
   }

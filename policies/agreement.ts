@@ -81,6 +81,7 @@ const OWN_KEYS: Readonly<Record<RuleKind, readonly string[]>> = {
   obligation: ['consequence'],
 };
 const RULE_UID = /^\S{1,128}$/;
+const MICRO = 1_000_000;
 const MAX_VERSION = Number.MAX_SAFE_INTEGER;
 
 /**
@@ -278,6 +279,13 @@ class AgreementReader {
     );
     if (budgets.length > 0 && kind !== 'permission')
       throw reader.fault('TG_POLICY_UNSUPPORTED', constraint ?? object, `${budgets[0]!.text} limits a permission only`);
+    for (const { counts, limit, text } of budgets) {
+      if (counts !== 'epsilon') continue;
+      if (limit < 1)
+        throw reader.fault('TG_POLICY_VALUE', constraint ?? object, `${text} lets nothing leave: prohibit it`);
+      // Without noise every value costs without end, so the budget demands it.
+      obliged.demands.push({ operand: 'auto:epsilon', atLeast: 0, atMost: limit / MICRO, text });
+    }
     const condition: Condition = { op: 'and', parts };
     return { kind, uid, pointer: object.pointer, targets, actions, condition, ...obliged, budgets, remedies };
   }

@@ -1,5 +1,12 @@
 import type { Denial } from './plan.ts';
-import { type ParameterName, type Parameters, parameterText, type SourcedDemand } from './transforms.ts';
+import {
+  PARAMETER_NAMES,
+  type ParameterName,
+  type Parameters,
+  parameterText,
+  type SourcedDemand,
+  stricter,
+} from './transforms.ts';
 
 /*
  * Two campaigns of one recipient on one signal, with windows of 60 s and 61 s or cells of 100 m and 101 m, could be
@@ -26,8 +33,6 @@ export interface Alignment {
   readonly conflict: Omit<Denial, 'campaign' | 'recipient' | 'signal'> | null;
 }
 
-const NAMES: readonly ParameterName[] = ['periodMs', 'windowMs', 'minSamples', 'cellMetres'];
-
 /** Looks up the alignment of a campaign's signal; null where the recipient asks for it once, or under no demand. */
 export function alignment(
   asked: readonly Asked[],
@@ -49,7 +54,8 @@ export function alignment(
 function aligned(own: Asked, group: readonly Asked[]): Alignment {
   const first = group[0]!;
   const same = group.filter(({ parameters }) => parameters.kind === first.parameters.kind);
-  const coarsest = (name: ParameterName) => Math.max(...same.map(({ parameters }) => parameters[name]));
+  const coarsest = (name: ParameterName) =>
+    same.map(({ parameters }) => parameters[name]).reduce((a, b) => stricter(name, a, b));
   const conflict =
     own.parameters.kind === first.parameters.kind
       ? null
@@ -66,10 +72,12 @@ function aligned(own: Asked, group: readonly Asked[]): Alignment {
         ? parameters
         : {
             ...parameters,
-            ...Object.fromEntries(NAMES.map((name) => [name, Math.max(parameters[name], coarsest(name))])),
+            ...Object.fromEntries(
+              PARAMETER_NAMES.map((name) => [name, stricter(name, parameters[name], coarsest(name))]),
+            ),
           },
     note: () => {
-      const changed = NAMES.filter((name) => coarsest(name) > own.parameters[name]);
+      const changed = PARAMETER_NAMES.filter((name) => coarsest(name) !== own.parameters[name]);
       if (conflict !== null || changed.length === 0) return null;
       const words = changed.map(
         (name) => `${parameterText(name, own.parameters[name])} to ${parameterText(name, coarsest(name))}`,

@@ -12,12 +12,15 @@ import { sensitivityOf } from './sensitivity.ts';
 import { ruleReaches, targetReaches } from './targets.ts';
 import {
   axisOf,
+  hasMeasure,
   operationOf,
   otherAxis,
+  PARAMETER_NAMES,
   type Parameters,
   proposed,
   refusalText,
   type SourcedDemand,
+  stricter,
   strictest,
   unfit,
   withholdsLast,
@@ -123,9 +126,9 @@ class Compiler {
       if (members.some(({ licences }) => licences.length === 0)) return [];
       const demands = members.flatMap((member) => this.#demands(campaign, member).demands);
       const start = members.map((member) => proposed(member.entry, campaign.everyMs)).reduce(coarser);
-      const { parameters, refused } = strictest(start, demands);
+      const { parameters, refused } = strictest(start, demands, axisOf(members[0]!.info) !== null);
       // Without a demand the recipient may have the signal raw: there is nothing to find out by subtracting.
-      const by = demands.find(({ atLeast }) => atLeast > 0);
+      const by = demands.find(hasMeasure);
       if (refused !== null || by === undefined) return [];
       const { campaign: name, recipient } = campaign;
       return members.map(({ info }) => ({ campaign: name, recipient, signal: keyOf(info), parameters, by }));
@@ -208,11 +211,16 @@ class Compiler {
     const unmet = obliged.flatMap((one) => one.unmet)[0];
     const aligned = members.map(({ info }) => this.#aligned(campaign.campaign, campaign.recipient, keyOf(info)));
     const start = aligned.reduce((from, one) => one?.raise(from) ?? from, alone);
-    const { parameters, raised, refused } = strictest(start, demands);
+    const { parameters, raised, refused } = strictest(start, demands, axisOf(members[0]!.info) !== null);
     const withheld = entry.results.includes('last') ? withholdsLast(demands) : null;
-    const results = withheld === null ? entry.results : entry.results.filter((result) => result !== 'last');
+    const results = entry.results.filter(
+      (result) => !(result === 'last' && withheld !== null) && !(result === 'sum' && parameters.step > 0),
+    );
     let refusal: Why | null = unmet ?? (refused === null ? null : cannotCarry(refused, demands, entry.operation));
     if (withheld !== null && results.length === 0) refusal ??= cannotCarry(withheld, demands, 'last');
+    // A sum over its count is a mean, finer than the step that was asked for.
+    if (refusal === null && results.length === 0 && entry.results.length > 0)
+      refusal = { ...NO_PERMISSION, constraint: 'a sum has no steps of values', reason: 'transform' };
     refusal ??= aligned.find((one) => one?.conflict != null)?.conflict ?? null;
     const verdicts = members.map((member) => this.#verdict(campaign, member, members, parameters, refusal));
     const failed = verdicts.find((verdict): verdict is { why: Why } => 'why' in verdict);
@@ -230,8 +238,14 @@ class Compiler {
       const shared = open.filter(({ agreement }) =>
         verdicts.every((verdict) => 'open' in verdict && verdict.open.some((one) => one.agreement === agreement)),
       );
-      const operation = operationOf(parameters, results, axisOf(member.info));
+      const operation = operationOf(parameters, { ...member.entry, results }, axisOf(member.info));
       this.#builder.add(campaign, member.info, operation, shared, prohibitions, duties);
+      for (const operand of tripOperands(parameters))
+        this.#builder.need(operand, `trip ends of ${member.info.name} for campaign ${campaign.campaign}`);
+      if (results.length < entry.results.length && entry.results.includes('sum') && parameters.step > 0)
+        this.#builder.raise(
+          `${campaign.campaign}: ${member.info.name}: sum withheld: over its count it is finer than a step`,
+        );
       const coarse = aligned[i]?.note(alone) ?? null;
       if (coarse !== null) this.#builder.raise(`${campaign.campaign}: ${member.info.name}: ${coarse}`);
       for (const note of raised) this.#builder.raise(`${campaign.campaign}: ${member.info.name}: ${note}`);
@@ -262,7 +276,8 @@ class Compiler {
     if ('why' in prohibitions) return prohibitions;
     if (member.licences.length === 0) return { why: member.closest };
     if (refusal !== null) return { why: refusal };
-    const misfit = unfit(member.entry.operation, member.info) ?? missingAxis(member, members);
+    const misfit =
+      unfit(member.entry, member.info, parameters) ?? missingAxis(member, members) ?? unseenTrip(parameters, known);
     if (misfit !== null) return { why: { ...NO_PERMISSION, constraint: misfit, reason: 'transform' } };
     const open = openLicences(member, known);
     if ('why' in open) return open;
@@ -329,8 +344,8 @@ class Compiler {
     const kind = known.parameters!.kind;
     const actions = [
       ...NEEDED_ACTIONS,
-      ...(kind === 'aggregate' ? ['aggregate'] : []),
-      ...(kind === 'cloak' ? ['anonymize'] : []),
+      ...(kind === 'aggregate' || kind === 'noise' ? ['aggregate'] : []),
+      ...(kind === 'cloak' || kind === 'noise' || kind === 'pseudonymise' ? ['anonymize'] : []),
     ];
     const rules: GateRule[] = [];
     for (const agreement of this.#bound(campaign)) {
@@ -472,7 +487,7 @@ function dutyPlans({ uid }: Agreement, rule: string, duties: readonly Duty[]): r
   );
 }
 
-function openLicences({ licences }: Request, known: Known): { why: Why } | { licences: OpenLicence[] } {
+function openLicences({ info, licences }: Request, known: Known): { why: Why } | { licences: OpenLicence[] } {
   let closest: Why | null = null;
   const open = licences.flatMap(({ agreement, permissions }) => {
     const budgets: BudgetPlan[] = [];
@@ -481,8 +496,16 @@ function openLicences({ licences }: Request, known: Known): { why: Why } | { lic
     const rules = permissions.flatMap((rule) => {
       const condition = decide(rule.condition, known);
       if (canHold(condition)) {
-        for (const { counts, limit } of rule.budgets)
-          budgets.push({ agreement: agreement.uid, counts, key: `${counts}/${rule.uid}`, limit });
+        for (const { counts, limit, periodMs } of rule.budgets) {
+          const key = counts === 'epsilon' ? `${counts}/${rule.uid}/${info.dbcName}` : `${counts}/${rule.uid}`;
+          budgets.push({
+            agreement: agreement.uid,
+            counts,
+            key,
+            limit,
+            ...(periodMs === undefined ? {} : { periodMs }),
+          });
+        }
         free ||= rule.budgets.length === 0 && isAlways(condition);
         duties.push(...dutyPlans(agreement, rule.uid, rule.duties));
         return [{ uid: rule.uid, agreement: agreement.uid, condition }];
@@ -502,7 +525,24 @@ function cannotCarry(demand: SourcedDemand, demands: readonly SourcedDemand[], c
 
 /** Both axes of a position run under the coarser proposal of the two. */
 function coarser(a: Parameters, b: Parameters): Parameters {
-  return { ...a, cellMetres: Math.max(a.cellMetres, b.cellMetres) };
+  return { ...a, ...Object.fromEntries(PARAMETER_NAMES.map((name) => [name, stricter(name, a[name], b[name])])) };
+}
+
+/** What a signal whose trip ends are held back asks of the context: way is told by speed, unless both axes are there. */
+function tripOperands({ kind, trimMs, trimMetres }: Parameters): readonly string[] {
+  if (trimMs === 0 && trimMetres === 0) return [];
+  return kind === 'cloak' || trimMetres === 0 ? ['auto:ignition'] : ['auto:ignition', 'auto:vehicleSpeed'];
+}
+
+/** An ignition that is assumed never goes off, so no end of a trip would be held back. */
+function unseenTrip(parameters: Parameters, known: Known): string | null {
+  const unseen = tripOperands(parameters).find((operand) => {
+    const binding = known.binding(operand);
+    return binding === 'prohibited' || binding.kind !== 'signals';
+  });
+  return unseen === undefined
+    ? null
+    : `trip ends need ${unseen} as a signal that may be read (context: of the configuration)`;
 }
 
 function pairOf({ info }: Request, requests: readonly Request[]): Request | undefined {

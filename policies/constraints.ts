@@ -173,7 +173,7 @@ function readValue(
       return { value: { type: 'numbers', numbers: [text === 'on' ? 1 : 0] }, words: [text] };
     }
     case 'duration': {
-      const ms = readDuration(reader, first, `the value of "${operand}"`);
+      const ms = readDuration(reader, first, `the value of "${operand}"`, info.most);
       return { value: { type: 'numbers', numbers: [ms] }, words: [reader.text(first, 'a duration')] };
     }
     case 'level': {

@@ -1,5 +1,5 @@
 import type { SignalInfo } from '#contracts';
-import type { Agreement, Rule } from './agreement.ts';
+import type { Agreement, Budget, Rule } from './agreement.ts';
 import type { PlanInput } from './compile.ts';
 import { type Atom, atomsOf, type Condition, FALSE, reduce, TRUE, type Truth, UNKNOWN } from './condition.ts';
 import { decideAtom, type Known } from './decide.ts';
@@ -9,7 +9,7 @@ import { ATOM_FIELDS, AtomTable, CODE_KNOWN, emit } from './gate-program.ts';
 import { combined } from './gate-table.ts';
 import { sensitivityOf } from './sensitivity.ts';
 import { ruleReaches } from './targets.ts';
-import { includesAction, OPERANDS } from './vocabulary.ts';
+import { includesAction, OPERANDS, type Operator } from './vocabulary.ts';
 
 /*
  * The answer to one question about one signal, whatever the campaigns: for `policy why`, for receivers, for comparison
@@ -64,6 +64,8 @@ const NEEDS: Readonly<Record<string, readonly string[]>> = {
   distribute: ['read', 'derive', 'store', 'distribute'],
   use: ['read', 'derive', 'store', 'distribute', 'use'],
 };
+/** Without a transform these are without end. */
+const UNLIMITED: readonly string[] = ['auto:rate', 'auto:epsilon', 'auto:pseudonymPeriod'];
 /** Cells are made when first asked for; at this many all are dropped: requests of strangers must not fill the memory. */
 const MAX_CELLS = 65_536;
 const UNKNOWN_SIGNAL: Decision = {
@@ -153,7 +155,11 @@ export class DecisionTable {
     // What is not transformed has window, period and precision 0, and each sample is one.
     for (const [operand, slot] of this.#slots) {
       if (OPERANDS[operand]?.phase !== 'transform') continue;
-      this.#blank[slot] = operand === 'auto:rate' ? Number.POSITIVE_INFINITY : operand === 'auto:minSamples' ? 1 : 0;
+      this.#blank[slot] = UNLIMITED.includes(operand)
+        ? Number.POSITIVE_INFINITY
+        : operand === 'auto:minSamples'
+          ? 1
+          : 0;
     }
     this.#values = this.#blank.slice();
     this.#creditSlot = this.#slots.get('auto:recipientCredit') ?? -1;
@@ -343,12 +349,12 @@ export class DecisionTable {
     const before = this.#demands.get(rule);
     if (before !== undefined) return before;
     const parts: Condition[] = [
-      ...rule.demands.map(({ operand, atLeast, text }) => ({
-        ...numberAtom(operand, atLeast > 0 ? 'gteq' : 'gt', atLeast, text),
-      })),
-      ...rule.budgets.map(({ counts, limit, text }) =>
-        numberAtom(counts === 'count' ? 'count' : 'auto:bytes', 'lt', limit, text),
+      ...rule.demands.map(({ operand, atLeast, atMost, text }) =>
+        atMost === undefined
+          ? numberAtom(operand, atLeast > 0 ? 'gteq' : 'gt', atLeast, text)
+          : numberAtom(operand, 'lteq', atMost, text),
       ),
+      ...rule.budgets.map(({ counts, limit, text }) => numberAtom(...counterOf(counts, limit), text)),
     ];
     const made: Condition = { op: 'and', parts };
     this.#demands.set(rule, made);
@@ -400,9 +406,19 @@ function staysOpen({ operand, value }: Atom): boolean {
   );
 }
 
-function numberAtom(operand: string, operator: 'gteq' | 'gt' | 'lt', number: number, text: string): Atom {
+function numberAtom(operand: string, operator: 'gteq' | 'gt' | 'lt' | 'lteq', number: number, text: string): Atom {
   return { op: 'atom', operand, operator, value: { type: 'numbers', numbers: [number] }, text, pointer: '' };
 }
+
+const MICRO = 1_000_000;
+
+/** What is used so far must be below the limit. */
+function counterOf(counts: Budget['counts'], limit: number): [operand: string, operator: 'lt', limit: number] {
+  if (counts === 'epsilon') return ['auto:budget', 'lt', limit / MICRO];
+  return [counts === 'count' ? 'count' : 'auto:bytes', 'lt', limit];
+}
+
+const OPPOSITE: Partial<Record<Operator, Operator>> = { gt: 'lteq', lt: 'gteq', lteq: 'gt', gteq: 'lt' };
 
 /** Not all of the demands: one that is not met is enough. */
 function negated(condition: Condition): Condition {
@@ -410,9 +426,7 @@ function negated(condition: Condition): Condition {
   return {
     op: 'or',
     parts: condition.parts.map((part) =>
-      part.op === 'atom'
-        ? { ...part, operator: part.operator === 'gt' ? 'lteq' : part.operator === 'lt' ? 'gteq' : 'lt' }
-        : part,
+      part.op === 'atom' ? { ...part, operator: OPPOSITE[part.operator] ?? 'lt' } : part,
     ),
   };
 }

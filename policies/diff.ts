@@ -19,7 +19,7 @@ import {
 import { sensitivityOf } from './sensitivity.ts';
 import { ruleReaches } from './targets.ts';
 import { durationText } from './time.ts';
-import { axisOf } from './transforms.ts';
+import { axisOf, shapingText } from './transforms.ts';
 import { OPERANDS } from './vocabulary.ts';
 import { type Moment, type Standing, type Worlds, worldsOf, worldText } from './worlds.ts';
 
@@ -260,15 +260,19 @@ function compare(
 
 /** An operation as `DecisionRequest` sees it. */
 function transformsOf(operation: OperationPlan): Record<string, number> {
-  const windowMs = operation.kind === 'aggregate' ? operation.windowMs : 0;
-  const periodMs = operation.kind === 'decimate' || operation.kind === 'cloak' ? operation.periodMs : windowMs;
+  const windowMs = 'windowMs' in operation ? operation.windowMs : 0;
+  const periodMs = 'periodMs' in operation ? operation.periodMs : windowMs;
   return {
     'auto:aggregationWindow': windowMs,
     'auto:sampling': periodMs,
     timeInterval: periodMs,
     'auto:rate': periodMs === 0 ? Number.POSITIVE_INFINITY : MS_PER_S / periodMs,
-    'auto:precision': operation.kind === 'cloak' ? operation.cellMetres : 0,
-    'auto:minSamples': operation.kind === 'aggregate' ? (operation.minSamples ?? 1) : 1,
+    'auto:precision': operation.kind === 'cloak' ? operation.cellMetres : (operation.step ?? 0),
+    'auto:minSamples': 'minSamples' in operation ? (operation.minSamples ?? 1) : 1,
+    'auto:epsilon': operation.kind === 'noise' ? operation.epsilonMicro / 1e6 : Number.POSITIVE_INFINITY,
+    'auto:pseudonymPeriod': operation.kind === 'pseudonymise' ? operation.rotateMs : Number.POSITIVE_INFINITY,
+    'auto:tripEndTime': operation.trim?.timeMs ?? 0,
+    'auto:tripEndDistance': operation.trim?.metres ?? 0,
   };
 }
 
@@ -313,9 +317,10 @@ function termsOf(side: Side, found: readonly Sent[]): Terms {
     }),
   );
   const budgets = shown.flatMap(({ stream }) =>
-    stream.budgets.map(({ counts, limit }) =>
-      counts === 'count' ? `at most ${limit} records` : `at most ${limit} bytes`,
-    ),
+    stream.budgets.map(({ counts, limit, periodMs }) => {
+      if (counts !== 'epsilon') return counts === 'count' ? `at most ${limit} records` : `at most ${limit} bytes`;
+      return `a privacy loss of at most ${limit / 1e6}${periodMs === undefined ? '' : ` ${every(periodMs)}`}`;
+    }),
   );
   const kept = shown.flatMap(({ stream }) => stream.duties.map(({ withinMs }) => withinMs));
   const keptMs = kept.length === 0 ? null : Math.min(...kept);
@@ -337,6 +342,13 @@ function asWritten(condition: Condition): Condition {
 
 /** An operation as a person says it: `at most one mean a second`. */
 export function leavesAs(operation: OperationPlan): string {
+  return `${kindAs(operation)}${shapingText(operation)}`;
+}
+
+function kindAs(operation: OperationPlan): string {
+  if (operation.kind === 'pseudonymise') return `a pseudonym that changes ${every(operation.rotateMs)}`;
+  if (operation.kind === 'noise')
+    return `at most one mean with noise ${every(operation.windowMs)}, each a privacy loss of ${operation.epsilonMicro / 1e6}`;
   if (operation.kind === 'raw') return 'raw samples';
   if (operation.kind === 'decimate') return `at most one sample ${every(operation.periodMs)}`;
   if (operation.kind === 'cloak') {

@@ -6,9 +6,11 @@ import { ACTIONS, DUTY_ACTIONS, OPERANDS } from './vocabulary.ts';
 
 /** A transform that the operation must carry, and at least this strongly. */
 export interface Demand {
-  readonly operand: 'auto:aggregationWindow' | 'auto:sampling' | 'auto:precision' | 'auto:minSamples' | 'auto:kMin';
-  /** ms, metres, samples or subjects; the operation's parameter must not be lower. */
+  readonly operand: (typeof DEMANDS)[number];
+  /** ms, metres, units of the signal, samples or subjects; the operation's parameter must not be lower. */
   readonly atLeast: number;
+  /** `auto:epsilon`, `auto:pseudonymPeriod` (ms): the parameter must not be higher; `atLeast` is 0. */
+  readonly atMost?: number;
   /** As the document says it. */
   readonly text: string;
 }
@@ -31,13 +33,19 @@ export interface Obliged {
 
 /** A recipient may be told to keep nothing longer than this; longer is no limit that a person would notice. */
 const MAX_RETENTION_MS = 36_525 * MS_PER_DAY;
-const DEMANDS: readonly Demand['operand'][] = [
+const DEMANDS = [
   'auto:aggregationWindow',
   'auto:sampling',
   'auto:precision',
   'auto:minSamples',
   'auto:kMin',
-];
+  'auto:epsilon',
+  'auto:pseudonymPeriod',
+  'auto:tripEndTime',
+  'auto:tripEndDistance',
+] as const;
+/** Demands of a parameter that is stricter the smaller it is. */
+const SMALLER: readonly string[] = ['auto:epsilon', 'auto:pseudonymPeriod', 'auto:rate'];
 const MS_PER_S = 1000;
 const MAX_CONSEQUENCES = 8;
 
@@ -87,7 +95,7 @@ export class DutyReader {
   /** One demand. A rate is a sampling period the other way round, and so is the interval between two uses. */
   #demand(node: Node, condition: Condition & { op: 'atom' }): Demand {
     const { operand, operator, text, value } = condition;
-    const wanted = operand === 'auto:rate' ? ['lteq'] : operand === 'timeInterval' ? ['gteq', 'eq'] : ['gteq'];
+    const wanted = SMALLER.includes(operand) ? ['lteq'] : operand === 'timeInterval' ? ['gteq', 'eq'] : ['gteq'];
     if (!wanted.includes(operator)) {
       const words = wanted.map((word) => `"${word}"`).join(' or ');
       throw this.#reader.fault(
@@ -103,7 +111,12 @@ export class DutyReader {
       return { operand: 'auto:sampling', atLeast: Math.ceil(MS_PER_S / number), text };
     }
     if (operand === 'timeInterval') return { operand: 'auto:sampling', atLeast: number, text };
-    return { operand: DEMANDS.find((known) => known === operand)!, atLeast: number, text };
+    const known = DEMANDS.find((one) => one === operand)!;
+    if (!SMALLER.includes(operand)) return { operand: known, atLeast: number, text };
+    // Less than a millionth is no parameter that an operation has.
+    if (operand === 'auto:epsilon' ? number < 1e-6 : number === 0)
+      throw this.#reader.wrong(node, `so strict a demand lets nothing leave: prohibit it (${text})`);
+    return { operand: known, atLeast: 0, atMost: number, text };
   }
 
   /** A duty of a permission. */

@@ -63,6 +63,13 @@ export class PlanBuilder {
     give(this.#context, signal, because);
   }
 
+  /** A signal that leaves needs an operand of the context for what is done with it. */
+  need(operand: string, because: string): void {
+    this.#operands.add(operand);
+    const binding = this.#bindings.get(operand);
+    if (binding?.kind === 'signals') for (const { signal } of binding.signals) this.context(signal, because);
+  }
+
   /** A signal of the open campaign leaves under the first of `licences` that holds. */
   add(
     campaign: Campaign,
@@ -82,22 +89,37 @@ export class PlanBuilder {
     for (const rule of prohibitions) this.#ask(rule);
   }
 
-  /** Lays out the streams of a campaign: one an agreement, in the order of their uids, signals as the campaign lists them. */
+  /**
+   * Lays out the streams of a campaign: one an agreement and set of budgets, in the order of uids and of signals as the
+   * campaign lists them. A budget that is spent so stops what it licenses and nothing else.
+   */
   closeCampaign(campaign: Campaign): void {
-    const uids = this.#granted.flatMap(({ licences }) => licences.map(({ agreement }) => agreement));
-    const agreements = [...new Set(uids)].sort((a, b) => Buffer.compare(Buffer.from(a.uid), Buffer.from(b.uid)));
     const first = this.#streams.length;
-    const signals: PlannedSignal[][] = agreements.map(() => []);
-    for (const { info, operation, licences, prohibitions } of this.#granted) {
+    const streams: { licence: OpenLicence; signals: PlannedSignal[]; duties: DutyPlan[] }[] = [];
+    const byName = new Map<string, (typeof streams)[number]>();
+    const nameOf = ({ agreement, budgets }: OpenLicence) => JSON.stringify([agreement.uid, budgets]);
+    const all = this.#granted.flatMap(({ licences }) => licences);
+    for (const licence of all.sort((a, b) =>
+      Buffer.compare(Buffer.from(a.agreement.uid), Buffer.from(b.agreement.uid)),
+    )) {
+      if (byName.has(nameOf(licence))) continue;
+      const stream = { licence, signals: [], duties: [] };
+      streams.push(stream);
+      byName.set(nameOf(licence), stream);
+    }
+    for (const { info, operation, licences, prohibitions, duties } of this.#granted) {
       const instead: { stream: number; signal: number }[] = [];
-      for (const { agreement, rules } of licences) {
-        const at = agreements.indexOf(agreement);
+      for (const licence of licences) {
+        const stream = byName.get(nameOf(licence))!;
+        const { rules } = licence;
         const gate = { permissions: rules, prohibitions, expiresMs: campaign.expiresMs, instead: [...instead] };
-        instead.push({ stream: first + at, signal: signals[at]!.length });
-        signals[at]!.push({ signal: info, operation, rule: rules[0]!.uid, gate });
+        instead.push({ stream: first + streams.indexOf(stream), signal: stream.signals.length });
+        stream.signals.push({ signal: info, operation, rule: rules[0]!.uid, gate });
+        stream.duties.push(...duties, ...licence.duties);
       }
     }
-    agreements.forEach((agreement, at) => {
+    for (const { licence, signals, duties } of streams) {
+      const { agreement, budgets } = licence;
       this.#streams.push({
         recipient: campaign.recipient,
         purpose: campaign.purpose,
@@ -108,21 +130,12 @@ export class PlanBuilder {
         agreementHash: agreement.hash,
         priority: campaign.priority,
         recordMs: campaign.recordMs,
-        signals: signals[at]!,
-        budgets: once(
-          this.#granted.flatMap(({ licences }) =>
-            licences.filter((licence) => licence.agreement === agreement).flatMap(({ budgets }) => budgets),
-          ),
-        ),
-        duties: once(
-          this.#granted.flatMap(({ licences, duties }) =>
-            licences.some((licence) => licence.agreement === agreement)
-              ? [...duties, ...licences.flatMap((licence) => (licence.agreement === agreement ? licence.duties : []))]
-              : [],
-          ),
-        ),
+        ...(campaign.ticksPerMs === undefined ? {} : { ticksPerMs: campaign.ticksPerMs }),
+        signals,
+        budgets: once(budgets),
+        duties: once(duties),
       });
-    });
+    }
     this.#granted = [];
   }
 

@@ -4,23 +4,49 @@ import type { Condition } from './condition.ts';
 /** Why the plan lets a signal be decoded. */
 export type DecodeRight = 'record' | 'context' | 'integrity';
 
+/** What may be done beside an operation of any kind. */
+export interface Shaping {
+  /** Values are rounded to a grid of at least this step, in the unit of the signal. */
+  readonly step?: number;
+  /** What is held back of both ends of a trip; `axis` where the signal is one of a position. */
+  readonly trim?: {
+    readonly timeMs: number;
+    readonly metres: number;
+    readonly axis: 'latitude' | 'longitude' | null;
+  };
+  /** What differs from the sample that passed last by no more than this is left out, in the unit of the signal. */
+  readonly deadband?: number;
+}
+
 /** The parameters of one operation after every demand has been applied (the strictest of campaign, agreement, law). */
-export type OperationPlan =
-  | { readonly kind: 'raw' }
-  | { readonly kind: 'decimate'; readonly periodMs: number }
-  | {
-      readonly kind: 'aggregate';
-      readonly windowMs: number;
-      readonly results: readonly ResultKind[];
-      /** A window with fewer samples of a signal says nothing of it; absent: 1. */
-      readonly minSamples?: number;
-    }
-  | {
-      readonly kind: 'cloak';
-      readonly cellMetres: number;
-      readonly axis: 'latitude' | 'longitude';
-      readonly periodMs: number;
-    };
+export type OperationPlan = Shaping &
+  (
+    | { readonly kind: 'raw' }
+    | { readonly kind: 'decimate'; readonly periodMs: number }
+    | {
+        readonly kind: 'aggregate';
+        readonly windowMs: number;
+        readonly results: readonly ResultKind[];
+        /** A window with fewer samples of a signal says nothing of it; absent: 1. */
+        readonly minSamples?: number;
+      }
+    | {
+        readonly kind: 'cloak';
+        readonly cellMetres: number;
+        readonly axis: 'latitude' | 'longitude';
+        readonly periodMs: number;
+      }
+    | { readonly kind: 'pseudonymise'; readonly rotateMs: number; readonly periodMs: number }
+    | {
+        readonly kind: 'noise';
+        readonly windowMs: number;
+        /** Privacy loss of one value, millionths. */
+        readonly epsilonMicro: number;
+        /** What samples are clamped to, in the unit of the signal. */
+        readonly range: readonly [least: number, most: number];
+        readonly minSamples?: number;
+      }
+  );
 
 /** A signal that leaves, and the rule that lets it. */
 export interface PlannedSignal {
@@ -49,14 +75,16 @@ export interface SlotRules {
   readonly instead: readonly { readonly stream: number; readonly signal: number }[];
 }
 
-/** A limit that the store keeps in the transaction that queues a record: at it, the stream stops for good. */
+/** A limit that the store keeps in the transaction that queues a record: at it, the stream stops. */
 export interface BudgetPlan {
   readonly agreement: string;
-  /** What a record takes: one, or the bytes of its envelope. */
-  readonly counts: 'count' | 'bytes';
-  /** `count/#p1` or `bytes/#p1`: names the budget within its agreement. */
+  /** What a record takes: one, the bytes of its envelope, or the privacy loss of its values in millionths. */
+  readonly counts: 'count' | 'bytes' | 'epsilon';
+  /** `count/#p1`, `bytes/#p1` or `epsilon/#p1/dbc:Motion.Speed`: names the budget within its agreement. */
   readonly key: string;
   readonly limit: number;
+  /** The budget is a new one in each such period of UTC, ms; absent: never. */
+  readonly periodMs?: number;
 }
 
 /** A duty that the recipient carries out and answers for with a receipt. */
@@ -68,7 +96,7 @@ export interface DutyPlan {
   readonly withinMs: number;
 }
 
-/** One (recipient, agreement, campaign): one stream, one envelope key. */
+/** One (recipient, agreement, campaign, set of budgets): one stream, one envelope key. */
 export interface StreamPlan {
   readonly recipient: string;
   readonly purpose: string;
@@ -82,6 +110,8 @@ export interface StreamPlan {
   readonly priority: number;
   /** Time that one record spans, ms. */
   readonly recordMs: number;
+  /** 10: times to 100 µs; absent: to 1 ms. */
+  readonly ticksPerMs?: 10;
   readonly signals: readonly PlannedSignal[];
   /** Limits of the permissions that license its signals; empty where none has any. */
   readonly budgets: readonly BudgetPlan[];

@@ -52,6 +52,8 @@ export interface OperandInfo {
   readonly operators: readonly Operator[];
   /** Key of the configuration's `context:`, for phase `context`. */
   readonly context?: string;
+  /** The longest that a `duration` may be, ms; a day without it. */
+  readonly most?: number;
   /** Names of type `level`, lowest first. */
   readonly levels?: readonly string[];
 }
@@ -104,9 +106,19 @@ export const OPERANDS: Readonly<Record<string, OperandInfo>> = {
   'auto:minSamples': { type: 'number', phase: 'transform', operators: ['eq', 'neq', ...ORDER] },
   'auto:kMin': { type: 'number', phase: 'transform', operators: ['gteq'] },
   'auto:rate': { type: 'number', phase: 'transform', operators: ['eq', 'neq', ...ORDER] },
+  /** Privacy loss of one value: noise is demanded, and at least so much. */
+  'auto:epsilon': { type: 'number', phase: 'transform', operators: ['eq', 'neq', ...ORDER] },
+  /** A pseudonym is demanded, and that it changes at least so often. */
+  'auto:pseudonymPeriod': { type: 'duration', phase: 'transform', operators: ['eq', 'neq', ...ORDER] },
+  'auto:tripEndTime': { type: 'duration', phase: 'transform', operators: ['eq', 'neq', ...ORDER] },
+  'auto:tripEndDistance': { type: 'number', phase: 'transform', operators: ['eq', 'neq', ...ORDER] },
   timeInterval: { type: 'duration', phase: 'transform', operators: ['eq', 'neq', ...ORDER] },
   count: { type: 'number', phase: 'counter', operators: ['lt', 'lteq'] },
   'auto:bytes': { type: 'number', phase: 'counter', operators: ['lt', 'lteq'] },
+  /** Privacy loss of all values of a signal together. */
+  'auto:budget': { type: 'number', phase: 'counter', operators: ['lt', 'lteq'] },
+  /** After so much of UTC the budget is a new one; without it there is one for ever. */
+  'auto:budgetPeriod': { type: 'duration', phase: 'counter', operators: ['eq', 'gteq'], most: 366 * 86_400_000 },
 };
 
 /** Role of a recipient that adds up many subjects before anyone sees a value: only it can hold `auto:kMin`. */
@@ -116,7 +128,6 @@ export const AGGREGATION_SERVICE = 'auto:AggregationService';
 export const UNENFORCED_OPERANDS: Readonly<Record<string, string>> = {
   elapsedTime: 'it stands in the constraint of a duty to delete, and only there',
   delayPeriod: 'it stands in the constraint of a duty to delete, and only there',
-  'auto:budget': 'privacy budgets are not yet kept with the outbox',
   'auto:consentScope': 'the consent that carries the agreement has a scope of its own',
   'auto:consentState': 'an agreement is in force as long as the consent that carries it is',
   'auto:maxStatusAge': 'the limit of the unit holds for every status list',

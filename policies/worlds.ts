@@ -100,11 +100,16 @@ function transformAxes(atoms: readonly Atom[], rules: readonly Rule[]): readonly
     if (phase === 'transform' || phase === 'counter') add(operand, value.type === 'numbers' ? value.numbers : []);
   }
   for (const { demands, budgets } of rules) {
-    for (const { operand, atLeast } of demands) add(operand, [atLeast]);
-    for (const { counts, limit } of budgets) add(counts === 'count' ? 'count' : 'auto:bytes', [limit]);
+    for (const { operand, atLeast, atMost } of demands) add(operand, [atMost ?? atLeast]);
+    for (const { counts, limit } of budgets) {
+      if (counts === 'epsilon') add('auto:budget', [limit / 1e6]);
+      else add(counts === 'count' ? 'count' : 'auto:bytes', [limit]);
+    }
   }
   return [...named].map(([operand, numbers]) => {
-    const most = operand === 'auto:rate' ? [Number.POSITIVE_INFINITY] : [];
+    const most = ['auto:rate', 'auto:epsilon', 'auto:pseudonymPeriod'].includes(operand)
+      ? [Number.POSITIVE_INFINITY]
+      : [];
     const values = [...pieces(numbers), ...most].filter((value) => value >= 0);
     return [...new Set([0, ...values])].map((value) => ({ [operand]: value }));
   });

@@ -78,10 +78,13 @@ export function linesOf(record: OpenedRecord): string {
   return text;
 }
 
+/** Results that are the signal's one value, not one of several of a window. */
+const PLAIN: readonly string[] = ['raw', 'cell', 'pseudonym'];
+
 function valuesOf(cells: readonly Cell[]): Record<string, unknown> {
   const values: Record<string, unknown> = {};
   for (const { column, value } of cells) {
-    if (column.result === 'raw' || column.result === 'cell') values[column.signal] = json(value);
+    if (PLAIN.includes(column.result)) values[column.signal] = json(value);
     else values[column.signal] = { ...(values[column.signal] as object | undefined), [column.result]: json(value) };
   }
   return values;
@@ -93,8 +96,12 @@ function json(value: number): number | string {
 
 /** A time beyond what a date holds is told as its number. */
 function isoTime(utcMs: number): string | number {
-  const date = new Date(utcMs);
-  return Number.isNaN(date.getTime()) ? utcMs : date.toISOString();
+  // A stream may tell time to 100 µs: a tenth of a ms is a fourth digit.
+  const tenths = Math.round(utcMs * 10);
+  const date = new Date(Math.floor(tenths / 10));
+  if (Number.isNaN(date.getTime())) return utcMs;
+  const rest = tenths - Math.floor(tenths / 10) * 10;
+  return rest === 0 ? date.toISOString() : date.toISOString().replace('Z', `${rest}Z`);
 }
 
 function outputError(path: string, cause: unknown): TollgateError {

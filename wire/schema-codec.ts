@@ -9,7 +9,10 @@ const ID_BYTES = 8;
 /** A stream with more columns is more than one record could hold. */
 const MAX_COLUMNS = 4096;
 const TYPES: readonly ColumnType[] = ['int', 'wide', 'float32', 'float64'];
-const RESULTS: readonly SchemaColumn['result'][] = ['raw', 'min', 'max', 'mean', 'count', 'last', 'sum', 'cell'];
+const RESULTS: readonly SchemaColumn['result'][] = [
+  ...(['raw', 'min', 'max', 'mean', 'count', 'last', 'sum', 'cell'] as const),
+  ...(['noised', 'pseudonym'] as const),
+];
 const shape = new Shape('schema');
 
 /** Deterministic CBOR of `schema.cddl`. */

@@ -7,7 +7,7 @@ export type ColumnType = 'int' | 'wide' | 'float32' | 'float64';
 export interface SchemaColumn {
   /** VSS path, else `dbc:<Message>.<Signal>`. */
   readonly signal: string;
-  readonly result: 'raw' | 'min' | 'max' | 'mean' | 'count' | 'last' | 'sum' | 'cell';
+  readonly result: 'raw' | 'min' | 'max' | 'mean' | 'count' | 'last' | 'sum' | 'cell' | 'noised' | 'pseudonym';
   readonly unit: string;
   readonly f: number;
   readonly o: number;

@@ -225,7 +225,7 @@ describe('a refused agreement', () => {
     expect(error.place.line).toBeGreaterThan(0);
   });
 
-  it.each(['auto:budget', 'elapsedTime', 'auto:consentScope', 'auto:maxStatusAge'])(
+  it.each(['elapsedTime', 'auto:consentScope', 'auto:maxStatusAge'])(
     'may use %s, which this version cannot enforce, and is told so by name',
     (operand) => {
       const error = refusal(withConstraint(atom(operand, 'lteq', 3)));

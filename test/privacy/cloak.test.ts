@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { TollgateError } from '#contracts';
 import { createOperation, grid, type OperationSpec } from '#privacy';
-import { info, operation, rowsOf, run } from './parts.ts';
+import { info, operation, resources, rowsOf, run } from './parts.ts';
 
 const RADIANS = Math.PI / 180;
 /** WGS 84 (NIMA TR8350.2 table 3.1). */
@@ -21,7 +21,7 @@ const axes = (cellMetres: number, periodMs = 0) => {
   ];
 };
 const cloak = (cellMetres: number, periodMs = 0) =>
-  createOperation(axes(cellMetres, periodMs)[0]!.operation, axes(cellMetres, periodMs));
+  createOperation(axes(cellMetres, periodMs)[0]!.operation, axes(cellMetres, periodMs), resources());
 
 describe('the grid', () => {
   it('has cells of at least the agreed side, in both directions, everywhere', () => {

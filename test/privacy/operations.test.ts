@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest';
 import { type RowSink, TollgateError } from '#contracts';
 import { createOperation, type OperationSpec } from '#privacy';
 import { windowStart } from '#privacy/slots';
-import { info, operation, type Row, rowsOf, run } from './parts.ts';
+import { info, operation, type Row, resources, rowsOf, run } from './parts.ts';
 
 const MS = 1e6;
 const LIMIT = 2 ** 52;
@@ -206,10 +206,14 @@ describe('every operation', () => {
     operation({ kind: 'raw' }, [info(), info()]),
     operation({ kind: 'decimate', periodMs: 1 }, [info(), info()]),
     operation({ kind: 'aggregate', windowMs: 1, results: ['min', 'sum'] }, [info(), info()]),
-    createOperation(position('latitude'), [
-      { info: info(), operation: position('latitude') },
-      { info: info(), operation: position('longitude') },
-    ]),
+    createOperation(
+      position('latitude'),
+      [
+        { info: info(), operation: position('latitude') },
+        { info: info(), operation: position('longitude') },
+      ],
+      resources(),
+    ),
   ];
 
   it('hands out the same arrays for every row: it makes none', () => {

@@ -1,5 +1,6 @@
-import type { Operation, SignalInfo } from '#contracts';
-import { createOperation, type OperationSpec } from '#privacy';
+import { createHash } from 'node:crypto';
+import type { Operation, RandomFill, SignalInfo } from '#contracts';
+import { createOperation, type OperationResources, type OperationSpec } from '#privacy';
 
 export interface Row {
   readonly timeNs: number;
@@ -26,10 +27,28 @@ export function info(change: Partial<SignalInfo> = {}): SignalInfo {
   };
 }
 
+/** What operations are given: bytes of a seeded generator, so that a test says the same each time. */
+export function resources(change: Partial<OperationResources> = {}, seed = 1): OperationResources {
+  const trip = { ended: 0, isOn: () => true, speed: () => Number.NaN };
+  return { random: seeded(seed), pseudonymKey: new Uint8Array(32), utcOffsetMs: () => 0, trip, ...change };
+}
+
+/** SHA-256 in counter mode. */
+export function seeded(seed: number): RandomFill {
+  let counter = 0;
+  return (into) => {
+    for (let at = 0; at < into.length; at += 32) {
+      const block = createHash('sha256').update(`${seed} ${counter++}`).digest();
+      into.set(block.subarray(0, Math.min(32, into.length - at)), at);
+    }
+  };
+}
+
 export function operation(spec: OperationSpec, infos: readonly SignalInfo[] = [info()]): Operation {
   return createOperation(
     spec,
     infos.map((one) => ({ info: one, operation: spec })),
+    resources(),
   );
 }
 
