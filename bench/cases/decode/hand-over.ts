@@ -3,7 +3,8 @@ import type { Decoder, Rows } from '#decoders';
 
 /**
  * What a live view does after each batch: takes the last row of each message and reads the values in it that differ from
- * those of the batch before.
+ * those of the batch before. They are compared as numbers, one load instead of two words: a NaN differs from itself, which
+ * also makes the first value of a cell new.
  */
 export class ChangeReader {
   changed = 0;
@@ -11,7 +12,6 @@ export class ChangeReader {
   sum = 0;
   /** Last values of all cells, message by message, and where each message has its own. */
   readonly #last: Float64Array;
-  readonly #words: Int32Array;
   readonly #start: Uint32Array;
   readonly #rowBytes: Uint32Array;
   /** Last row of each message in the batch plus one; 0 where there is none. */
@@ -25,17 +25,15 @@ export class ChangeReader {
     this.#start = new Uint32Array(messages.length + 1);
     for (const [i, { cells }] of messages.entries()) this.#start[i + 1] = this.#start[i]! + cells;
     this.#last = new Float64Array(this.#start[messages.length]!).fill(Number.NaN);
-    this.#words = new Int32Array(this.#last.buffer);
     this.#rowBytes = Uint32Array.from(messages, ({ rowBytes }) => rowBytes);
     this.#rowOf = new Int32Array(messages.length);
     this.#seen = new Uint32Array(messages.length + 1);
     this.#cells = new Uint32Array(this.#last.length + 1);
   }
 
-  read({ u32, bytes }: Rows): void {
-    const [last, words, start, rowBytes, rowOf, seen, cells] = [
+  read({ f64, u32, bytes }: Rows): void {
+    const [last, start, rowBytes, rowOf, seen, cells] = [
       this.#last,
-      this.#words,
       this.#start,
       this.#rowBytes,
       this.#rowOf,
@@ -56,17 +54,13 @@ export class ChangeReader {
       const index = seen[i]!;
       const end = start[index + 1]!;
       const behind = rowOf[index]! - 1 + (rowBytes[index]! >> 3);
-      const from = (behind - end) << 1;
+      const from = behind - end;
       rowOf[index] = 0;
       for (let cell = start[index]!; cell < end; cell++) {
-        const word = cell << 1;
-        const low = u32[from + word]! | 0;
-        const high = u32[from + word + 1]! | 0;
-        const differs = (low ^ words[word]!) | (high ^ words[word + 1]!);
+        const value = f64[from + cell]!;
         cells[changed] = cell;
-        changed += (differs | -differs) >>> 31;
-        words[word] = low;
-        words[word + 1] = high;
+        changed += Number(value !== last[cell]!);
+        last[cell] = value;
       }
     }
     let sum = 0;
