@@ -5,7 +5,7 @@ import { describe, expect, it } from 'vitest';
 import { folderCommands, main } from '../../cli/main.ts';
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
-const SKIPPED = /^(node_modules|dist|\.git|\.vitest)\//;
+const SKIPPED = /^(node_modules|dist|build|\.bench|\.git|\.vitest)\//;
 const pages = readdirSync(root, { recursive: true })
   .map(String)
   .filter((file) => file.endsWith('.md') && !SKIPPED.test(file));
