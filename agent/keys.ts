@@ -103,9 +103,15 @@ async function readTrusted(file: string): Promise<Set<string>> {
 }
 
 async function readIssuers(file: string): Promise<Issuers | null> {
-  const isThere = await access(file, constants.F_OK).then(
-    () => true,
-    () => false,
+  // Only a file that is not there says so: one that cannot be read must not make a unit without an owner.
+  const isThere = await withPlace(file, () =>
+    access(file, constants.F_OK).then(
+      () => true,
+      (error: NodeJS.ErrnoException) => {
+        if (error.code === 'ENOENT') return false;
+        throw error;
+      },
+    ),
   );
   if (!isThere) return null;
   const value = await readJson(file);

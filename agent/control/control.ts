@@ -95,6 +95,8 @@ export class Control {
   #nextMs = Number.POSITIVE_INFINITY;
   #lookedMs: number | null = null;
   #floorMs: number;
+  /** The newest time that this process has seen. */
+  #seenMs = Number.NEGATIVE_INFINITY;
   #timer: NodeJS.Timeout | undefined;
 
   private constructor(options: ControlOptions, folder: DocumentFolder, guard: RollbackGuard, rolledBack: boolean) {
@@ -265,7 +267,9 @@ export class Control {
         return await this.#known(hash);
       if (newest !== null && document.version <= newest.version) throw replayed(document, newest.version);
       verdict = accept(this.#state, document, this.#judgement());
-      if (verdict.withdrawn.length === 0) this.#mustCompile(verdict.state);
+      // What closes is not refused because the rest makes no plan: then nothing is in force.
+      const closes = verdict.withdrawn.length > 0 || (document.kind === 'consent' && document.act === 'suspend');
+      if (!closes) this.#mustCompile(verdict.state);
     } catch (error) {
       return await refused(error);
     }
@@ -473,10 +477,16 @@ export class Control {
     void this.#inTurn(() => this.#apply()).catch((error: unknown) => this.#trouble(error));
   }
 
-  /** UTC as far as it can be believed; null: unknown, and everything that credentials give rests. */
+  /**
+   * UTC as far as it can be believed; null: unknown, and everything that credentials give rests. It does not go back: who
+   * sets the clock must not lengthen what has ended.
+   */
   #now(): number | null {
     const nowMs = this.#options.utcMs();
-    return nowMs === null || nowMs < this.#floorMs - TOLERANCE_MS ? null : nowMs;
+    const newest = Math.max(this.#floorMs, this.#seenMs);
+    if (nowMs === null || nowMs < newest - TOLERANCE_MS) return null;
+    this.#seenMs = Math.max(this.#seenMs, nowMs);
+    return Math.max(nowMs, newest);
   }
 
   /** A clock that is set back makes the time unknown; so the newest time is kept. */

@@ -70,7 +70,11 @@ export function recover(kept: readonly KeptDocument[], options: RecoverOptions):
       refused.push(error);
     }
   }
-  if (committed !== undefined) state = whole(state, newest, committed);
+  if (committed !== undefined) {
+    state = whole(state, newest, committed);
+    // Of a bare document no other file says that it was withdrawn.
+    for (const uid of bare) if (committed(issuers.owner, uid) !== null) withdrawn.add(uid);
+  }
   return { state, withdrawn, sold, stray, files, refused };
 }
 
@@ -92,7 +96,12 @@ function whole(
   const gone = [...state.agreements.values()].filter(({ document }) => !isWhole(document));
   const kept = <D extends ConsentDocument>(documents: ReadonlyMap<string, D>) =>
     new Map([...documents].filter(([, document]) => isWhole(document)));
-  const { standings, lists } = state;
+  const { standings, lists, owner } = state;
+  // A sale whose document is gone: the owner is somebody whom nobody here knows, and not the one before.
+  const sale = owner === null ? null : committed(owner, 'owner');
+  const sold = sale !== null && newest.get(versionKey(owner!, 'owner')) !== sale.version;
   const uids = gone.map(({ document }) => document.subject);
-  return { ...end(state, uids), standings: kept(standings), lists: kept(lists) };
+  const kindred = { standings: kept(standings), lists: kept(lists) };
+  if (sold) return { ...end(state, [...state.agreements.keys()]), ...kindred, owner: null };
+  return { ...end(state, uids), ...kindred };
 }

@@ -65,7 +65,10 @@ export interface StatusDocument extends Carried {
 }
 
 const UNIT = /^tollgate\/[0-9a-f]{16}$/;
-const IRI = /^[A-Za-z][A-Za-z0-9+.-]*:\S{1,200}$/;
+/** A URI (RFC 3986) in the one spelling that the owner can type: what looks like another uid would outlive its withdrawal. */
+const UID = /^[a-z][a-z0-9+.-]*:[!-~]{1,200}$/;
+const URN_UUID = /^urn:uuid:[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
+const isUid = (uid: string) => UID.test(uid) && (!/^urn:uuid:/i.test(uid) || URN_UUID.test(uid));
 const MAX_CREDIT = 5;
 const MOST_ROLES = 16;
 
@@ -101,6 +104,11 @@ function agreementOf(credential: Credential): AgreementDocument {
     loadAgreement(new TextEncoder().encode(canonicalJson(policy)), { file }),
   );
   if (agreement.type !== 'Agreement') throw reader.wrong(policyNode, 'a consent carries an Agreement');
+  if (!isUid(agreement.uid))
+    throw reader.wrong(
+      policy.entries.get('uid')!.value,
+      'the uid must be a URI of at most 200 visible ASCII characters, a urn:uuid in small letters',
+    );
   if (!policy.entries.has('auto:version'))
     throw reader.wrong(policyNode, 'an agreement in a credential needs "auto:version"');
   if (agreement.assigner !== issuer) {
@@ -127,7 +135,9 @@ function actOf(credential: Credential): ConsentActDocument {
   const object = reader.record(subject, what, ['id', 'act', 'version', 'unit']);
   const id = reader.need(object, 'id', what);
   const agreement = reader.text(id, 'id');
-  if (!IRI.test(agreement)) throw reader.wrong(id, 'id must be the uid of an agreement');
+  // Words of this kind only close, or wake what was granted under the same rule: any uid may be withdrawn.
+  if (!/^\S+$/.test(agreement) || !agreement.includes(':'))
+    throw reader.wrong(id, 'id must be the uid of an agreement');
   reader.need(object, 'act', what);
   return {
     kind: 'consent',

@@ -31,7 +31,9 @@ export function parseJws(bytes: Uint8Array, file: string): ParsedJws {
   const place = { file };
   const refuse = (message: string) => new TollgateError('TG_CREDENTIAL_FORM', message, { place });
   if (bytes.length > MOST_BYTES) throw refuse(`it has ${bytes.length} bytes, at most ${MOST_BYTES} are taken`);
-  const text = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString('latin1').trimEnd();
+  const text = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length)
+    .toString('latin1')
+    .replace(/[\0- ]+$/, '');
   if (!FORM.test(text)) throw refuse('a credential is three parts of base64url with points between them');
   const [head, body, tail] = text.split('.') as [string, string, string];
   const parts = [head, body, tail].map((part) => decodeStrictly(part));

@@ -424,3 +424,18 @@ describe('words that come late or from the wrong mouth', () => {
     expect(refusedWith(stateAfter(), own)).toBe('TG_CREDENTIAL_ISSUER');
   });
 });
+
+describe('a uid', () => {
+  it.each([
+    'urn:uuid:00000000-0000-4000-8000-00000000AA01',
+    'URN:uuid:00000000-0000-4000-8000-00000000aa01',
+    'urn:x:caf\u00e9',
+    'urn:x:a\u200bb',
+    `urn:x:${'a'.repeat(201)}`,
+  ])('that could be taken for another is not granted: %s', (uid) => {
+    expect(refusedWith(stateAfter(), grant({ uid }))).toBe('TG_CREDENTIAL_VALUE');
+    expect(refusedWith(stateAfter(), say('withdraw', 2, uid)), 'whatever was trusted before may be withdrawn').toBe(
+      'taken',
+    );
+  });
+});
