@@ -104,7 +104,7 @@ export class Streams {
     this.#touched.clear();
     for (const row of this.#busy.all() as Row[]) {
       const state = stateOf(row);
-      state.dropped = dropped.has(state.id);
+      state.dropped ||= dropped.has(state.id);
       this.#keep(state);
     }
   }
@@ -133,8 +133,9 @@ export class Streams {
     return state;
   }
 
+  /** A stream that this process began; one that ended, was told of to its last record, and gets one more, is read again. */
   byRef(ref: number): StreamState {
-    return this.#byId.get(this.#byRef.get(ref)!)!;
+    return this.byId(this.#byRef.get(ref)!);
   }
 
   /** A stream by its name, also one that has nothing to do any more. */
@@ -242,7 +243,16 @@ function stateOf(row: Row): StreamState {
   const [nextSeq, firstLeaf, lastLeaf, publishedSeq, provenSeq, acked, evicted] = progress;
   const fixed = { id, stream, pseudonym, agreement, recipient, campaign, priority, topic, ttlMs, keyCheck: check };
   const moving = { nextSeq, firstLeaf, lastLeaf, publishedSeq, provenSeq, acked, evicted, ended: ended === 1 };
-  return { ...fixed, ...moving, lastBytes: null, outstanding: 0, lowId: 0, lastId: 0, sessionId: 0, dropped: false };
+  return {
+    ...fixed,
+    ...moving,
+    lastBytes: null,
+    outstanding: 0,
+    lowId: 0,
+    lastId: 0,
+    sessionId: 0,
+    dropped: check === null,
+  };
 }
 
 /** Whether the rows of a stream are wrapped under this key. */

@@ -482,10 +482,14 @@ export class Writer {
   #dropLost(): void {
     const { streams, outbox } = this.#state;
     for (const stream of streams.all()) {
-      if (stream.dropped && (stream.outstanding > 0 || stream.sessionId > 0)) {
-        this.#mustFold = true;
-        this.#gaps(outbox.dropAll(stream));
-      }
+      if (!stream.dropped) continue;
+      const untold = stream.publishedSeq < stream.nextSeq - 1;
+      if (stream.outstanding === 0 && stream.sessionId === 0 && !untold) continue;
+      this.#mustFold = true;
+      this.#gaps(outbox.dropAll(stream));
+      // Nobody is shown a proof of it any more: its leaves need not wait for one.
+      stream.publishedSeq = stream.nextSeq - 1;
+      streams.touch(stream);
     }
     if (this.#lost.length > 0) this.#mustFold = true;
     for (const { stream } of this.#lost) {
