@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type Clock, type FrameSource, TollgateError } from '#contracts';
 import type { MqttTls } from '#firmware-bridge/mqtt';
+import type { TimeBounds } from '#firmware-bridge/mqtt/judge';
 import { nodeCrypto, parseVerifierKey } from '#ledger';
 import type { Plan } from '#policies';
 import { ackLeaf } from '#wire';
@@ -30,6 +31,8 @@ export interface ServiceOptions {
   readonly publishMs?: number;
   /** UTC of the host, ms since 1970, null where it is not known; the host's clock without it. */
   readonly utcMs?: () => number | null;
+  /** What is known of UTC, for dates of certificates; the host's clock counts without it. */
+  readonly timeBounds?: () => TimeBounds;
   /** The unit's own clock, where its sources are live. */
   readonly clock?: Clock;
   /** Test hook: how long answers of broker and receiver may wait for the disk, ms. */
@@ -113,7 +116,15 @@ export class Service {
     const uplink =
       config.uplink === null
         ? null
-        : await openUplink(config.uplink, { unit, keys, log, observe, control, state: config.unit.state });
+        : await openUplink(config.uplink, {
+            unit,
+            keys,
+            log,
+            observe,
+            control,
+            state: config.unit.state,
+            time: options.timeBounds,
+          });
     if (uplink !== null)
       control?.connect({ hold: (work) => uplink.hold(work), tell: (answer) => uplink.tell(ANSWER_SUFFIX, answer) });
     uplink?.start();
@@ -248,15 +259,16 @@ interface UplinkParts {
   readonly log: Log;
   readonly observe: ((state: ProtocolState) => void) | undefined;
   readonly state: string;
+  readonly time: (() => TimeBounds) | undefined;
 }
 
 async function openUplink(
   config: UplinkConfig,
-  { unit, keys, log, observe, control, state }: UplinkParts,
+  { unit, keys, log, observe, control, state, time }: UplinkParts,
 ): Promise<Uplink> {
   const { url, protocol, keepalive, sessionExpiryS, willDelayS, messageExpiryS } = config;
   // Read for each connection: files that were replaced count from the next one on. Missing ones end the start.
-  const tls = (pseudonym: string) => readTls(config, pseudonym);
+  const tls = (pseudonym: string) => readTls(config, pseudonym, time);
   await tls(unit.pseudonym);
   const suspensionFile = join(state, SUSPENSION_FILE);
   const suspended = (await readSuspension(suspensionFile)) ?? (control?.rolledBack === true ? oldCopy() : null);
@@ -296,12 +308,20 @@ async function openUplink(
   });
 }
 
-async function readTls(config: UplinkConfig, pseudonym: string): Promise<MqttTls | undefined> {
+async function readTls(
+  config: UplinkConfig,
+  pseudonym: string,
+  time: (() => TimeBounds) | undefined,
+): Promise<MqttTls | undefined> {
   const pem = async (file: string | undefined) =>
     file === undefined ? undefined : await readPem(file.replaceAll('{pseudonym}', pseudonym));
   const [ca, cert, key] = await Promise.all([pem(config.ca), pem(config.cert), pem(config.key)]);
   if (ca === undefined) return undefined;
-  return { ca, ...(cert === undefined || key === undefined ? {} : { cert, key }) };
+  return {
+    ca,
+    ...(cert === undefined || key === undefined ? {} : { cert, key }),
+    ...(time === undefined ? {} : { time }),
+  };
 }
 
 async function readPem(file: string): Promise<string> {

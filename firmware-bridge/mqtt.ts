@@ -1,6 +1,7 @@
 import type { IClientOptions, IClientPublishOptions, MqttClient } from 'mqtt';
 import { TollgateError } from '#contracts';
 import { TopicAliases } from './mqtt/aliases.ts';
+import type { TimeBounds } from './mqtt/judge.ts';
 import { openWire, type Wire } from './mqtt/wire.ts';
 
 /** MQTT version: 5, or 4 for brokers that speak 3.1.1 only. */
@@ -12,6 +13,10 @@ export interface MqttTls {
   readonly ca: string | Uint8Array;
   readonly cert?: string | Uint8Array;
   readonly key?: string | Uint8Array;
+  /**
+   * What the caller knows of UTC. Where the host's clock cannot be right, dates of certificates are held against this.
+   */
+  readonly time?: () => TimeBounds;
 }
 
 /** What the broker publishes when the connection ends without a goodbye. */
@@ -147,6 +152,12 @@ export async function connectMqtt(options: MqttOptions): Promise<MqttLink> {
   const url = new URL(options.url);
   const wire = openWire(url, options.tls);
   options.onWire?.(wire);
+  if (wire.judged !== null) {
+    await wire.judged.catch((cause: Error) => {
+      if (cause instanceof TollgateError) throw cause;
+      throw new TollgateError('TG_BROKER_UNREACHABLE', `${url.host}: ${cause.message}`, { cause });
+    });
+  }
   const client = new mqtt.default.MqttClient(() => wire.stream, {
     ...clientOptions(options, url),
     messageIdProvider: new mqtt.UniqueMessageIdProvider(),

@@ -25,6 +25,9 @@ const CATCH_UP = 24;
 /** Time asleep counts once; of what passed beyond this, ms, nobody listened. */
 const MOST_AWAKE_MS = 5 * 60_000;
 
+/** A host's clock that is off by less is not called wrong: certificates are not made for minutes, ms. */
+const BOUND_SLACK_MS = 60_000;
+
 /** What a source of time says: UTC at a boottime, with a bound of its error. */
 export interface TimeWord {
   readonly bootNs: bigint;
@@ -89,6 +92,15 @@ export class UnitClock implements Clock {
   utcNowMs(): number | null {
     const { offsetNs } = this.#reading;
     return offsetNs === null ? null : Number((this.bootNs() + offsetNs) / NS_PER_MS);
+  }
+
+  /** Between what UTC lies, ms since 1970; where it is unknown it is at least the floor. */
+  bounds(): { readonly lowestMs: number; readonly highestMs: number | null } {
+    const nowMs = this.utcNowMs();
+    const { errorNs } = this.#reading;
+    if (nowMs === null) return { lowestMs: this.#options.floor.utcMs, highestMs: null };
+    const errorMs = Math.ceil(errorNs / 1e6) + BOUND_SLACK_MS;
+    return { lowestMs: nowMs - errorMs, highestMs: nowMs + errorMs };
   }
 
   /** A source other than the kernel's clock speaks: GNSS, or a receiver's signed time. */

@@ -1,3 +1,4 @@
+import { statSync } from 'node:fs';
 import { parseArgs } from 'node:util';
 import { isLive, loadConfig } from '#agent/config/load';
 import { HealthMonitor } from '#agent/health/health';
@@ -9,6 +10,7 @@ import { serveStatus } from '#agent/status';
 import { discardThread, prepareThread } from '#agent/store/thread';
 import { openGnss } from '#agent/time/gnss';
 import { openUnitClock } from '#agent/time/open';
+import type { UnitClock } from '#agent/time/unit-clock';
 import { TollgateError } from '#contracts';
 import { type ServiceManager, serviceManager } from '#firmware-bridge/service-manager';
 import type { Command, Io } from '../command.ts';
@@ -65,7 +67,9 @@ async function agent(file: string, io: Io): Promise<number> {
     log,
     version: version(),
     source: sourceFactory(config, log, time?.clock, gnss),
-    ...(time === null ? {} : { clock: time.clock, utcMs: () => time.clock.utcNowMs() }),
+    ...(time === null
+      ? {}
+      : { clock: time.clock, utcMs: () => time.clock.utcNowMs(), timeBounds: () => boundsOf(time.clock) }),
   });
   const { unit, uplink, sources } = service;
   const parked = new Parked({ unit, uplink, still: (still) => time?.rest(still), log });
@@ -113,6 +117,13 @@ async function agent(file: string, io: Io): Promise<number> {
     gnss?.close();
     await time?.close();
   }
+}
+
+/** A first boot has no floor, but the time cannot be before this program was packed. */
+function boundsOf(clock: UnitClock): ReturnType<UnitClock['bounds']> {
+  const bounds = clock.bounds();
+  if (bounds.highestMs !== null) return bounds;
+  return { ...bounds, lowestMs: Math.max(bounds.lowestMs, statSync(process.argv[1] ?? process.execPath).mtimeMs) };
 }
 
 /** sd_notify(3); a supervisor of another kind that sets the same variables serves as well. */

@@ -1,7 +1,9 @@
 import { connect as connectTcp, isIP } from 'node:net';
 import type { Duplex } from 'node:stream';
-import { connect as connectTls } from 'node:tls';
+import { connect as connectTls, type TLSSocket } from 'node:tls';
+import { TollgateError } from '#contracts';
 import type { MqttTls } from '../mqtt.ts';
+import { isWrong, judgeBroker, type TimeBounds } from './judge.ts';
 
 /** MQTT's registered ports, IANA. */
 const PORT = { 'mqtt:': 1883, 'mqtts:': 8883 } as const;
@@ -10,6 +12,8 @@ const PORT = { 'mqtt:': 1883, 'mqtts:': 8883 } as const;
 export interface Wire {
   /** What MQTT speaks on: the TCP socket, or TLS over it. */
   readonly stream: Duplex;
+  /** Nothing may be written before it resolves; null where OpenSSL judges the broker by itself. */
+  readonly judged: Promise<void> | null;
   /** Bytes on the TCP socket, TLS records and handshake included: what a mobile network counts, but for TCP/IP headers. */
   readonly sentBytes: number;
   readonly receivedBytes: number;
@@ -29,6 +33,8 @@ export function openWire(url: URL, tls: MqttTls | undefined): Wire {
   // URL puts IPv6 addresses into brackets.
   const host = url.hostname.replace(/^\[|\]$/g, '');
   const port = url.port === '' ? PORT[secure ? 'mqtts:' : 'mqtt:'] : Number(url.port);
+  const bounds = tls?.time?.() ?? null;
+  const judges = bounds !== null && isWrong(Date.now(), bounds);
   const socket = connectTcp({ host, port, noDelay: true });
   const stream = secure
     ? connectTls({
@@ -36,6 +42,8 @@ export function openWire(url: URL, tls: MqttTls | undefined): Wire {
         host,
         ...(isIP(host) === 0 ? { servername: host } : {}),
         minVersion: 'TLSv1.3',
+        // Its chain and its name are judged below, before a byte of ours goes.
+        ...(judges ? { rejectUnauthorized: false } : {}),
         ...(tls === undefined ? {} : { ca: pem(tls.ca) }),
         ...(tls?.cert === undefined ? {} : { cert: pem(tls.cert) }),
         ...(tls?.key === undefined ? {} : { key: pem(tls.key) }),
@@ -45,8 +53,10 @@ export function openWire(url: URL, tls: MqttTls | undefined): Wire {
     socket.on('error', (error) => stream.destroy(error));
     stream.on('close', () => socket.destroy());
   }
+  const judged = judges && stream !== socket ? judge(stream as TLSSocket, tls!, host, bounds) : null;
   return {
     stream,
+    judged,
     get sentBytes() {
       return socket.bytesWritten;
     },
@@ -61,6 +71,22 @@ export function openWire(url: URL, tls: MqttTls | undefined): Wire {
       stream.destroy();
     },
   };
+}
+
+async function judge(stream: TLSSocket, tls: MqttTls, host: string, bounds: TimeBounds): Promise<void> {
+  await new Promise<void>((resolve, reject) => {
+    stream.once('secureConnect', resolve);
+    stream.once('error', reject);
+    stream.once('close', () => reject(new Error('closed')));
+  });
+  const certificate = stream.getPeerX509Certificate();
+  const fault =
+    certificate === undefined
+      ? 'the broker showed no certificate'
+      : judgeBroker(certificate, Buffer.from(tls.ca).toString('latin1'), host, isIP(host) !== 0, bounds);
+  if (fault === null) return;
+  stream.destroy();
+  throw new TollgateError('TG_BROKER_TLS', `${fault}, and the clock of this host is wrong`);
 }
 
 function pem(text: string | Uint8Array): string | Buffer {
