@@ -9,7 +9,7 @@ import { nanoseconds } from '../slots.ts';
  *
  * Of a position, the end of a trip is all that came after the last moment at which the vehicle was farther than `metres`
  * from where it stopped. A sample waits until the vehicle is twice as far from it: two points of one circle are never so
- * far apart. Of other signals, `metres` are metres driven.
+ * far apart. So the beginning does not leave either where the power failed within its circle. Of other signals, `metres` are metres driven.
  */
 export function trimmed(operation: Operation, inputs: readonly OperationInput[], trip: TripWatch): Operation {
   const spec = inputs.find(({ operation: { trim } }) => trim !== undefined)?.operation.trim;
@@ -101,7 +101,7 @@ class Trim implements Operation {
     this.#seen++;
     this.#lastNs = timeNs;
     if (!this.#away) {
-      this.#away = timeNs - this.#beganNs >= this.#timeNs && this.#isFar(this.#start, 0, this.#metres);
+      this.#away = timeNs - this.#beganNs >= this.#timeNs && this.#isFar(this.#start, 0);
       // The sample that tells so may lie on the edge: it goes on with the next.
       return;
     }
@@ -167,23 +167,23 @@ class Trim implements Operation {
     return true;
   }
 
-  /** Whether each of the newest places is at least so far from a place. */
-  #isFar(places: Float64Array, at: number, metres: number): boolean {
-    if (metres === 0) return true;
-    if (this.#latitude < 0) return this.#driven - places[at]! >= metres;
+  /** Whether each of the newest places lies outside every circle that holds a place. */
+  #isFar(places: Float64Array, at: number): boolean {
+    if (this.#metres === 0) return true;
+    if (this.#latitude < 0) return this.#driven - places[at]! >= this.#metres;
     if (this.#seen < CONFIRM) return false;
     for (let i = 0; i < CONFIRM * 2; i += 2) {
-      if (distance(places[at]!, places[at + 1]!, this.#newest[i]!, this.#newest[i + 1]!) < metres) return false;
+      if (distance(places[at]!, places[at + 1]!, this.#newest[i]!, this.#newest[i + 1]!) < 2 * this.#metres)
+        return false;
     }
     return true;
   }
 
   #release(timeNs: number, out: RowSink): void {
-    const metres = this.#latitude < 0 ? this.#metres : 2 * this.#metres;
     while (this.#rows > 0) {
       const head = this.#head;
       const since = timeNs - this.#times[head]!;
-      if (since < this.#timeNs || !this.#isFar(this.#places, head * 2, metres)) return;
+      if (since < this.#timeNs || !this.#isFar(this.#places, head * 2)) return;
       for (let i = 0; i < this.#inputs; i++) {
         this.#row[i] = this.#cells[head * this.#inputs + i]!;
         this.#flags[i] = this.#admitted[head * this.#inputs + i]!;
