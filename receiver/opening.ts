@@ -21,6 +21,8 @@ export interface Opening {
 
 /** Bytes of a number that is exact in a double. */
 const SEQ_BYTES = 6;
+/** Longest name of a signal or unit, bytes: a row of PostgreSQL's indexes takes 2,704 in all. */
+const MOST_NAME_BYTES = 1_024;
 /** Names of the note's key id in a COSE kid: four bytes, big-endian. */
 const KID_BYTES = 4;
 
@@ -45,6 +47,7 @@ export async function acceptSession(
       try {
         const session = await acceptWireSession(message, name, jwkOf(key), keys.hpke);
         const { schema, agreementTag } = session;
+        refuseNames(schema);
         return { unit: key.name, schema, agreementTag, session, decoder: createRecordDecoder(schema) };
       } catch (error) {
         // The signature is checked first: what is signed and does not open was sealed for somebody else.
@@ -78,6 +81,24 @@ export async function openRecord(
     return { pseudonym, stream, seq, t0Ms, utcMs, samples, bodyHash, record, salt, schema, tables };
   });
 }
+
+/**
+ * Names that a store cannot keep (PostgreSQL has no text with a NUL, and no index over a long one) would stop every
+ * receiver of a database, again and again: they are refused with the session, whatever the store.
+ */
+function refuseNames({ groups }: Schema): void {
+  for (const { columns } of groups) {
+    for (const { signal, unit } of columns) {
+      for (const name of [signal, unit]) {
+        if (Buffer.byteLength(name) <= MOST_NAME_BYTES && !CONTROL.test(name)) continue;
+        const text = `a session names a signal or unit in more than ${MOST_NAME_BYTES} bytes, or with a control character`;
+        throw new TollgateError('TG_RECEIVER_SESSION', text);
+      }
+    }
+  }
+}
+
+const CONTROL = /\p{Cc}/u;
 
 /** The number that an envelope claims, for alarms: nobody checked it. Null where it claims none. */
 export function claimedSeq(bytes: Uint8Array): number | null {
