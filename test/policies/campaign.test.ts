@@ -59,6 +59,50 @@ describe('a campaign', () => {
   });
 });
 
+describe('an entry of a campaign', () => {
+  const entry = (text: string) =>
+    load(WHOLE.replace(/signals:\n( {2}- .*\n)+/, `signals:\n  - { signal: Vehicle.Speed, ${text} }\n`)).signals[0];
+
+  it.each([
+    ['operation: raw, every: 2s, deadband: 0.5, precision: 5', { everyMs: 2000, deadband: 0.5, step: 5 }],
+    ['operation: raw, trim: { time: 2min, distance: 300 }', { trim: { timeMs: 120_000, metres: 300 } }],
+    ['operation: pseudonymise, rotate: 1d', { rotateMs: 86_400_000 }],
+    [
+      'operation: noise, window: 1min, epsilon: 0.5, range: [0, 200]',
+      { windowMs: 60_000, epsilonMicro: 500_000, range: [0, 200] },
+    ],
+  ])('may be "%s"', (text, wanted) => {
+    expect(entry(text)).toMatchObject(wanted);
+  });
+
+  it.each([
+    ['operation: aggregate, window: 1s, results: [mean], deadband: 1', '/signals/0/deadband'],
+    ['operation: raw, precision: 0', '/signals/0/precision'],
+    ['operation: raw, trim: {}', '/signals/0/trim'],
+    ['operation: pseudonymise, rotate: 2d', '/signals/0/rotate'],
+    ['operation: noise, window: 1s, epsilon: 0, range: [0, 1]', '/signals/0/epsilon'],
+    ['operation: noise, window: 1s, epsilon: 1, range: [1, 0]', '/signals/0/range'],
+    ['operation: noise, window: 1s, epsilon: 1', '/signals/0'],
+  ])('may not be "%s"', (text, pointer) => {
+    const fault = () => entry(text);
+    expect(fault).toThrow(TollgateError);
+    expect(
+      refusal(WHOLE.replace(/signals:\n( {2}- .*\n)+/, `signals:\n  - { signal: Vehicle.Speed, ${text} }\n`)).place
+        .pointer,
+    ).toBe(pointer);
+  });
+
+  it('is told to 100 µs where the record asks for it', () => {
+    expect(load(WHOLE.replace('record: { every: 1s }', 'record: { every: 1s, resolution: 100us }')).ticksPerMs).toBe(
+      10,
+    );
+    expect(load(WHOLE).ticksPerMs).toBeUndefined();
+    expect(
+      refusal(WHOLE.replace('record: { every: 1s }', 'record: { every: 1s, resolution: 1us }')).place.pointer,
+    ).toBe('/record/resolution');
+  });
+});
+
 describe('a refused campaign', () => {
   it('names pointer, line, column and the nearest key', () => {
     const error = refusal(WHOLE.replace('results:', 'result:'));
