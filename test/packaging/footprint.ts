@@ -3,8 +3,10 @@ import { createHash, randomBytes } from 'node:crypto';
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { trustAgreements, writeEnrolment } from '#agent/keys';
 import { enrolment } from '#trust';
+import type { StandIn } from '../firmware-bridge/stand-in/rig.ts';
 import { agreementText, campaignText, INSURER } from '../system/unit-folder.ts';
 import { launchArgs } from './dist.ts';
 
@@ -22,12 +24,17 @@ export interface Installed {
   readonly node: string;
   readonly flags: readonly string[];
   readonly main: string;
+  /** What the launcher sets. */
+  readonly env: Readonly<Record<string, string>>;
 }
 
 export function installedIn(root: string): Installed {
   const lib = join(root, 'usr', 'lib', 'tollgate');
-  const flags = launchArgs(readFileSync(join(root, 'usr', 'bin', 'tollgate'), 'utf8'));
-  return { node: join(lib, 'node'), flags, main: join(lib, 'tollgate.js') };
+  const launcher = readFileSync(join(root, 'usr', 'bin', 'tollgate'), 'utf8');
+  const env = Object.fromEntries(
+    [...launcher.matchAll(/^export (\w+)=(.*)$/gm)].map(([, key, value]) => [key!, value!]),
+  );
+  return { node: join(lib, 'node'), flags: launchArgs(launcher), main: join(lib, 'tollgate.js'), env };
 }
 
 export interface Place {
@@ -93,10 +100,14 @@ export interface Started {
   stop(): Promise<void>;
 }
 
-export function start({ node, flags, main }: Installed, config: string, env: Record<string, string> = {}): Started {
+export function start(
+  { node, flags, main, env: own }: Installed,
+  config: string,
+  env: Record<string, string> = {},
+): Started {
   const begun = performance.now();
   const child = spawn(node, [...flags, main, 'run', '--config', config], {
-    env: { ...process.env, NODE_OPTIONS: '', ...env },
+    env: { ...process.env, NODE_OPTIONS: '', ...own, ...env },
     stdio: ['ignore', 'ignore', 'pipe'],
   });
   const seen = new Map<string, number>();
@@ -150,4 +161,90 @@ export function memoryOf(pid: number): Memory {
   const of = (key: string) => Number(new RegExp(`^${key}: +(\\d+) kB`, 'm').exec(text)![1]) / MIB;
   const round = (value: number) => Math.round(value * 10) / 10;
   return { rssMiB: round(of('Rss')), privateDirtyMiB: round(of('Private_Dirty')) };
+}
+
+/** Frames a second of a full 500 kbit/s bus. */
+export const BUS_RATE = 4_000;
+
+export interface Traffic {
+  readonly seconds: number;
+  /** A sample a `sampleMs`, from the first one after `settleMs` on. */
+  readonly samples: readonly Memory[];
+  readonly worst: Memory;
+  /** Means of the first and the last quarter: what a further run of the same length would add. */
+  readonly growthMiB: { readonly rss: number; readonly privateDirty: number };
+  readonly sent: number;
+}
+
+/** Code is compiled and pages are first touched until then, ms. */
+const SETTLE_MS = 20_000;
+let port = 41_000 + (process.pid % 10_000);
+
+/** The agent on a full bus (the stand-in for CAN sockets) that sends to a broker, and what memory it takes. */
+export async function traffic(
+  installed: Installed,
+  place: Place,
+  standIn: StandIn,
+  seconds: number,
+  sampleMs = 1_000,
+  extra: Readonly<Record<string, string>> = {},
+): Promise<Traffic> {
+  port += 10;
+  const own = String(port);
+  const env = {
+    ...serviceEnvironment(),
+    LD_PRELOAD: standIn.shim,
+    STAND_IN_PORT: own,
+    NODE_COMPILE_CACHE: join(place.folder, 'cache'),
+    ...extra,
+  };
+  const agent = start(installed, place.bus, env);
+  await agent.event('started');
+  await isBound(port);
+  const frames = String(seconds * BUS_RATE);
+  const sender = spawn(standIn.sender, [own, frames, String(BUS_RATE), String(MESSAGES), '8'], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
+  let sent = '';
+  sender.stdout!.on('data', (chunk) => (sent += chunk));
+  const over = new Promise<number | null>((resolve) => sender.once('exit', resolve));
+  const samples: Memory[] = [];
+  const settle = Math.min(SETTLE_MS, (seconds * 1_000) / 4);
+  const begun = performance.now();
+  const timer = setInterval(() => {
+    if (performance.now() - begun > settle) samples.push(memoryOf(agent.child.pid!));
+  }, sampleMs);
+  const code = await over;
+  clearInterval(timer);
+  await agent.stop();
+  if (code !== 0 || samples.length === 0) throw new Error(`the sender of frames ended with ${code}`);
+  const quarter = Math.max(1, samples.length >> 2);
+  const mean = (part: readonly Memory[], key: keyof Memory) =>
+    part.reduce((sum, one) => sum + one[key], 0) / part.length;
+  const growth = (key: keyof Memory) =>
+    Math.round((mean(samples.slice(-quarter), key) - mean(samples.slice(0, quarter), key)) * 10) / 10;
+  return {
+    seconds,
+    samples,
+    worst: {
+      rssMiB: Math.max(...samples.map(({ rssMiB }) => rssMiB)),
+      privateDirtyMiB: Math.max(...samples.map(({ privateDirtyMiB }) => privateDirtyMiB)),
+    },
+    growthMiB: { rss: growth('rssMiB'), privateDirty: growth('privateDirtyMiB') },
+    sent: Number(sent),
+  };
+}
+
+/** The agent's socket is there: a sender without one learns that nobody listens, and ends. */
+async function isBound(number: number): Promise<void> {
+  const listed = `:${number.toString(16).toUpperCase().padStart(4, '0')} `;
+  while (!readFileSync('/proc/net/udp', 'utf8').includes(listed)) await sleep(20);
+}
+
+/** What the unit's service sets, as `Environment=` lines. */
+function serviceEnvironment(): Record<string, string> {
+  const service = readFileSync(new URL('../../packaging/unit/tollgate.service', import.meta.url), 'utf8');
+  return Object.fromEntries(
+    [...service.matchAll(/^Environment=(\w+)=(.*)$/gm)].map(([, key, value]) => [key!, value!]),
+  );
 }

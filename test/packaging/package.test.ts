@@ -17,14 +17,26 @@ describe('the bundle of the unit', () => {
     const own = modules.filter((id) => !id.includes('node_modules'));
     expect(own).toContain('agent/pipeline.ts');
     expect(own.filter((id) => /^(sim|receiver|test|bench)\//.test(id))).toEqual([]);
-    expect([...files.keys()]).toEqual(['tollgate.js', 'agent/store/worker.js']);
+    expect([...files.keys()]).toEqual(expect.arrayContaining(['tollgate.js', 'agent.js', 'agent/store/worker.js']));
     const addon = readFileSync(join(project, 'firmware-bridge', 'native', 'can.cc'), 'utf8');
     expect(addon).not.toMatch(/\b(send|sendto|sendmsg|sendmmsg|write|writev)\s*\(/);
   });
 
   it('is the same bytes whenever it is made', async () => {
     const [one, other] = [await bundle('unit', '1.2.3'), await bundle('unit', '1.2.3')];
-    expect(one.files.get('tollgate.js') === other.files.get('tollgate.js')).toBe(true);
+    for (const [name, code] of one.files) expect(code === other.files.get(name), name).toBe(true);
+  });
+});
+
+describe('the start of the agent', () => {
+  it('loads neither the code of other commands nor that of the uplink', async () => {
+    const { files } = await bundle('unit', '0.0.0');
+    const atTheTop = (name: string) =>
+      [...files.get(name)!.matchAll(/^(?:const|let) .*$/gm)].flatMap(([line]) =>
+        [...line.matchAll(/= require\("(\.\/[\w-]+\.js)"\)/g)].map(([, file]) => file),
+      );
+    expect(atTheTop('agent.js')).not.toContain('./commands.js');
+    expect(atTheTop('agent.js')).not.toContain('./uplink.js');
   });
 });
 
