@@ -1,5 +1,6 @@
 import type { DurableStats, MeterRow, RecordInfo, RecordQuery } from './contract.ts';
 import { connectReader, translated, value } from './database.ts';
+import { outboxFaults } from './outbox-check.ts';
 import { meterRows, recordsAbout } from './queries.ts';
 import { State } from './state.ts';
 
@@ -15,7 +16,7 @@ export interface StoreReader {
   checkpoint(): string | null;
   meter(): readonly MeterRow[];
   recordsAbout(query: RecordQuery): readonly RecordInfo[];
-  /** What SQLite finds wrong with its file, page by page; nothing where it is whole. Reads all of it. */
+  /** What SQLite finds wrong with its file, page by page, else what does not fit together in the outbox. Reads all of it. */
   damage(): readonly string[];
   close(): void;
 }
@@ -57,7 +58,8 @@ export function readStore(file: string): StoreReader {
     meter: () => moment(() => meterRows(db, state.meter)),
     damage: () => {
       const found = translated(file, () => db.prepare('PRAGMA integrity_check').pluck().all());
-      return found.map(String).filter((line) => line !== 'ok');
+      const pages = found.map(String).filter((line) => line !== 'ok');
+      return pages.length > 0 ? pages : moment(() => outboxFaults(db, state));
     },
     recordsAbout: (query) => moment(() => recordsAbout(db, state, query)),
     close: () => db.close(),

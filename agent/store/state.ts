@@ -168,7 +168,8 @@ export class State {
       const view = readLeaf(leaf);
       const index = this.ledger.append(leaf, view);
       if (view.record === null) continue;
-      const stream = this.streams.byName(view.record.stream)!;
+      const stream = this.streams.byName(view.record.stream);
+      if (stream === null) throw new RangeError(`leaf ${index} is of a stream that is not there`);
       this.recorded(stream, view, index);
       this.outbox.insert(KIND_RECORD, stream, view.record.seq, index, from.blob().slice());
     }

@@ -127,7 +127,10 @@ export class Streams {
   byId(id: number): StreamState {
     const known = this.#byId.get(id);
     if (known !== undefined) return known;
-    const state = stateOf(this.#findId.get(id) as Row);
+    const row = this.#findId.get(id) as Row | undefined;
+    // `State.load` names the file.
+    if (row === undefined) throw new RangeError(`a row names stream ${id}, which is not there`);
+    const state = stateOf(row);
     this.#keep(state);
     this.#touched.add(state);
     return state;
