@@ -61,7 +61,7 @@ function not(check: string, severity: Exclude<Severity, 'ok'>, found: string, re
 
 /** `5.10.0-28-arm64` → [5, 10]. */
 function version(text: string): readonly [number, number] {
-  const [, major = '0', minor = '0'] = /^v?(\d+)\.(\d+)/.exec(text) ?? [];
+  const [, major = '0', minor = '0'] = /^v?(\d+)(?:\.(\d+))?/.exec(text) ?? [];
   return [Number(major), Number(minor)];
 }
 
