@@ -29,6 +29,10 @@ export async function unitTree({ arch, version, date, node, addon, sqlite }) {
   put(`${lib}/native/tollgate-${arch}.node`, addon);
   put(`${lib}/native/better_sqlite3.node`, sqlite);
   put('usr/share/lintian/overrides/tollgate', read('packaging', 'unit', 'lintian-overrides'));
+  // The database of a source of type gnss.
+  for (const file of ['tollgate-gnss.dbc', 'tollgate-gnss.mapping.yaml']) {
+    put(`usr/share/tollgate/${file}`, read('dbc', 'databases', file));
+  }
   put('usr/bin/tollgate', read('packaging', 'unit', 'tollgate'), PROGRAM);
   put('usr/lib/systemd/system/tollgate.service', read('packaging', 'unit', 'tollgate.service'));
   put('usr/lib/sysusers.d/tollgate.conf', read('packaging', 'unit', 'sysusers.conf'));
