@@ -50,9 +50,13 @@ struct Receiver {
   napi_ref onBatch;
   napi_ref slotsRef;
   napi_ref statsRef;
+  napi_async_cleanup_hook_handle hook;
   uv_poll_t poll;
   uv_timer_t timer;
   unsigned handles;
+  // The event loop and the handle that JavaScript holds: the memory goes with the last of the two, so that a handle that is
+  // used after `close` finds a receiver that is closed.
+  unsigned owners;
   int fd;
   uint8_t *slots;
   double *stats;
@@ -170,7 +174,8 @@ bool settle(Receiver &r, unsigned read) {
     r.lastNs = time;
     uint8_t *to = r.slots + static_cast<size_t>(kept) * r.slotBytes;
     if (to != slot) memcpy(to, slot, r.slotBytes);
-    const uint32_t length = to[kLengthAt] > payload ? payload : to[kLengthAt];
+    const uint32_t most = fd ? payload : CAN_MAX_DLEN;
+    const uint32_t length = to[kLengthAt] > most ? most : to[kLengthAt];
     memcpy(to, &time, sizeof time);
     to[kLengthAt] = static_cast<uint8_t>(length);
     to[kFlagsAt] = fd ? static_cast<uint8_t>((to[kFlagsAt] & (kBrs | kEsi)) | kFdf) : 0;
@@ -240,12 +245,18 @@ void listen(Receiver &r) {
   });
 }
 
+void release(Receiver *r) {
+  if (--r->owners == 0) delete r;
+}
+
 void destroy(Receiver *r) {
   napi_delete_reference(r->env, r->onBatch);
   napi_delete_reference(r->env, r->slotsRef);
   napi_delete_reference(r->env, r->statsRef);
   napi_async_destroy(r->env, r->context);
-  delete r;
+  // After this the environment may end.
+  napi_remove_async_cleanup_hook(r->hook);
+  release(r);
 }
 
 void shut(Receiver *r) {
@@ -282,9 +293,21 @@ std::vector<uint32_t> words(napi_env env, napi_value object, const char *name) {
   if (!typed) return {};
   size_t length;
   void *data;
-  napi_get_typedarray_info(env, value, nullptr, &length, &data, nullptr, nullptr);
+  napi_typedarray_type type;
+  napi_get_typedarray_info(env, value, &type, &length, &data, nullptr, nullptr);
+  if (type != napi_uint32_array || length == 0) return {};
   const uint32_t *first = static_cast<uint32_t *>(data);
   return {first, first + length};
+}
+
+// The bytes of a typed array of this type; null where it is none.
+void *bytesOf(napi_env env, napi_value value, napi_typedarray_type wanted, size_t *length) {
+  bool typed = false;
+  napi_typedarray_type type;
+  void *data = nullptr;
+  if (napi_is_typedarray(env, value, &typed) != napi_ok || !typed) return nullptr;
+  napi_get_typedarray_info(env, value, &type, length, &data, nullptr, nullptr);
+  return type == wanted ? data : nullptr;
 }
 
 int option(int fd, int level, int name, const void *value, socklen_t size) { return setsockopt(fd, level, name, value, size); }
@@ -327,6 +350,14 @@ napi_value open(napi_env env, napi_callback_info info) {
   size_t length = 0;
   napi_get_value_string_utf8(env, property(env, args[0], "interface"), name, sizeof name, &length);
   const uint32_t slotBytes = number(env, args[0], "slotBytes");
+  size_t bytes = 0, counters = 0;
+  const napi_value slots = property(env, args[0], "slots"), stats = property(env, args[0], "stats");
+  void *slotsAt = bytesOf(env, slots, napi_uint8_array, &bytes), *statsAt = bytesOf(env, stats, napi_float64_array, &counters);
+  // A slot of another size would have the kernel write beyond it.
+  const bool sized = slotBytes == kHeader + CAN_MAX_DLEN || slotBytes == kHeader + CANFD_MAX_DLEN;
+  if (!sized || slotsAt == nullptr || statsAt == nullptr || bytes < slotBytes || counters < kStats || length == 0) {
+    return fail(env, "open", EINVAL);
+  }
   const napi_value filters = property(env, args[0], "filters");
   bool filtered = false;
   napi_is_typedarray(env, filters, &filtered);
@@ -353,19 +384,17 @@ napi_value open(napi_env env, napi_callback_info info) {
       r->budgets[at] = {id, 0, 0, true};
     }
   }
-  size_t bytes, counters;
-  void *data;
-  const napi_value slots = property(env, args[0], "slots"), stats = property(env, args[0], "stats");
-  napi_get_typedarray_info(env, slots, nullptr, &bytes, &data, nullptr, nullptr);
-  r->slots = static_cast<uint8_t *>(data);
+  r->slots = static_cast<uint8_t *>(slotsAt);
   r->capacity = static_cast<uint32_t>(bytes / slotBytes);
-  napi_get_typedarray_info(env, stats, nullptr, &counters, &data, nullptr, nullptr);
-  r->stats = static_cast<double *>(data);
-  if (r->capacity == 0 || counters < kStats) {
+  r->stats = static_cast<double *>(statsAt);
+  uv_loop_t *loop;
+  napi_get_uv_event_loop(env, &loop);
+  if (const int error = uv_poll_init(loop, &r->poll, fd); error != 0) {
     close(fd);
     delete r;
-    return fail(env, "open", EINVAL);
+    return fail(env, "uv_poll_init", -error);
   }
+  uv_timer_init(loop, &r->timer);
   napi_create_reference(env, slots, 1, &r->slotsRef);
   napi_create_reference(env, stats, 1, &r->statsRef);
   napi_create_reference(env, args[1], 1, &r->onBatch);
@@ -373,15 +402,15 @@ napi_value open(napi_env env, napi_callback_info info) {
   napi_create_object(env, &resource);
   napi_create_string_utf8(env, "tollgate:can", NAPI_AUTO_LENGTH, &label);
   napi_async_init(env, resource, label, &r->context);
-  uv_loop_t *loop;
-  napi_get_uv_event_loop(env, &loop);
-  uv_poll_init(loop, &r->poll, fd);
-  uv_timer_init(loop, &r->timer);
   r->handles = 2;
+  r->owners = 2;
   r->poll.data = r->timer.data = r;
   listen(*r);
   napi_value handle;
-  napi_create_external(env, r, nullptr, nullptr, &handle);
+  napi_create_external(env, r, [](napi_env, void *data, void *) { release(static_cast<Receiver *>(data)); }, nullptr, &handle);
+  // A worker thread that ends with its socket open: the loop must not outlive the environment.
+  napi_add_async_cleanup_hook(
+      env, [](napi_async_cleanup_hook_handle, void *data) { shut(static_cast<Receiver *>(data)); }, r, &r->hook);
   return handle;
 }
 

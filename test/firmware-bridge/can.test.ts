@@ -1,5 +1,6 @@
+import { constants } from 'node:os';
 import { describe, expect, it } from 'vitest';
-import { buildStandIn, transmit } from './stand-in/rig.ts';
+import { buildStandIn, misuse, transmit } from './stand-in/rig.ts';
 
 const standIn = buildStandIn();
 const all = (ids: number) => Array.from({ length: ids }, (_, i) => 0x100 + i);
@@ -38,5 +39,13 @@ describe.skipIf(standIn === null)('our CAN receiver (needs the package g++)', ()
     expect(seen.frames).toBeLessThanOrEqual(8_000);
     expect(seen.frames + seen.shed).toBe(60_000);
     expect(Object.keys(seen.perId)).toEqual(['256', '257']);
+  });
+
+  it('refuses slots that the kernel would write beyond, and outlives a handle and a thread that end in the wrong order', async () => {
+    const { code, seen } = await misuse(standIn!);
+    expect(code).toBe(0);
+    expect(seen.refused).toEqual(Array.from({ length: 11 }, () => constants.errno.EINVAL));
+    // What says that it has 200 bytes has eight.
+    expect(seen).toMatchObject({ count: 1, length: 8, rest: true });
   });
 });

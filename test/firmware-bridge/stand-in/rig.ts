@@ -83,6 +83,21 @@ export async function transmit(
   return { sent: Number(sent), ...JSON.parse(value!) };
 }
 
+/** Runs misuse.ts; `code` is null where a signal ended it. */
+export async function misuse(
+  standIn: StandIn,
+): Promise<{ code: number | null; seen: { refused: unknown[]; count: number; length: number; rest: boolean } }> {
+  port += 10;
+  const child = spawn(process.execPath, [here('misuse.ts')], {
+    env: { ...process.env, LD_PRELOAD: standIn.shim, STAND_IN_PORT: String(port) },
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
+  let out = '';
+  child.stdout!.on('data', (chunk) => (out += chunk));
+  await exited(child);
+  return { code: child.exitCode, seen: JSON.parse(out || '{}') };
+}
+
 async function run(program: string, args: readonly string[]): Promise<string> {
   const child = spawn(program, args, { stdio: ['ignore', 'pipe', 'inherit'] });
   let out = '';
