@@ -42,8 +42,9 @@ export function openWire(url: URL, tls: MqttTls | undefined): Wire {
         host,
         ...(isIP(host) === 0 ? { servername: host } : {}),
         minVersion: 'TLSv1.3',
-        // Its chain and its name are judged below, before a byte of ours goes.
-        ...(judges ? { rejectUnauthorized: false } : {}),
+        // Where it is off, chain and name are judged below, before a byte of ours goes. Said either way: Node's own default is
+        // whatever NODE_TLS_REJECT_UNAUTHORIZED in the environment says.
+        rejectUnauthorized: !judges,
         ...(tls === undefined ? {} : { ca: pem(tls.ca) }),
         ...(tls?.cert === undefined ? {} : { cert: pem(tls.cert) }),
         ...(tls?.key === undefined ? {} : { key: pem(tls.key) }),

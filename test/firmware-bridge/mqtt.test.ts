@@ -1,7 +1,7 @@
 import { spawnSync } from 'node:child_process';
 import { createServer } from 'node:net';
 import { fileURLToPath } from 'node:url';
-import { afterAll, afterEach, describe, expect, it } from 'vitest';
+import { afterAll, afterEach, describe, expect, it, vi } from 'vitest';
 import type { TollgateError } from '#contracts';
 import {
   backoffMs,
@@ -278,6 +278,17 @@ describe.skipIf(MOSQUITTO === null || !OPENSSL)('TLS', () => {
     const other = authority();
     const tls = { ca: other.ca, cert: pem.client, key: pem.clientKey };
     await expect(open(broker.url, { protocol: 5, tls })).rejects.toMatchObject({ code: 'TG_BROKER_TLS' });
+  });
+
+  it('refuses it also where the environment says that any will do', async () => {
+    const broker = await tlsBroker();
+    vi.stubEnv('NODE_TLS_REJECT_UNAUTHORIZED', '0');
+    try {
+      const tls = { ca: authority().ca, cert: pem.client, key: pem.clientKey };
+      await expect(open(broker.url, { protocol: 5, tls })).rejects.toMatchObject({ code: 'TG_BROKER_TLS' });
+    } finally {
+      vi.unstubAllEnvs();
+    }
   });
 
   it('refuses a broker of another name', async () => {
