@@ -51,6 +51,28 @@ describe('the service', () => {
     expect(judged.status).toBe(0);
   });
 
+  it('takes no code, no compiled code and no trust from the environment of whoever calls', () => {
+    const folder = mkdtempSync(join(tmpdir(), 'tollgate-launcher-'));
+    const names = [
+      'NODE_OPTIONS',
+      'NODE_PATH',
+      'NODE_COMPILE_CACHE',
+      'NODE_EXTRA_CA_CERTS',
+      'NODE_TLS_REJECT_UNAUTHORIZED',
+    ];
+    for (const launcher of ['unit/tollgate', 'tools/tollgate-tools']) {
+      const script = readFileSync(join(project, 'packaging', launcher), 'utf8').replace(/^exec .*$/m, 'env');
+      const file = join(folder, 'launcher');
+      writeFileSync(file, script);
+      const env = Object.fromEntries(names.map((name) => [name, 'set']));
+      const { stdout } = spawnSync('sh', [file], { encoding: 'utf8', env: { PATH: process.env.PATH, ...env } });
+      expect(stdout).toContain('PATH=');
+      for (const name of names) expect(stdout, launcher).not.toContain(name);
+    }
+    rmSync(folder, { recursive: true });
+    expect(readFileSync(service, 'utf8')).toMatch(/^UnsetEnvironment=.*NODE_TLS_REJECT_UNAUTHORIZED/m);
+  });
+
   it('starts the agent as the launcher does', () => {
     const launcher = readFileSync(join(project, 'packaging', 'unit', 'tollgate'), 'utf8');
     const start = /^ExecStart=(.*)$/m.exec(readFileSync(service, 'utf8'))![1]!;
