@@ -12,6 +12,8 @@ export interface NativeAddon {
   close(handle: NativeHandle): void;
   /** One datagram to a Unix socket; a leading `@` names an abstract one. */
   datagram(path: string, text: string): void;
+  /** Lets go of the pages of the program's file that its start touched. */
+  forget(): void;
   /** Writes CLOCK_BOOTTIME and CLOCK_REALTIME, ns. */
   clocks(out: BigInt64Array): void;
   /** Writes 1 or 0 (an NTP daemon keeps the kernel's clock right), and the largest error, ns. */
