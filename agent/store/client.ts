@@ -22,7 +22,7 @@ import { passes } from './database.ts';
 import { type Group, GroupBuilder } from './group.ts';
 import type { Answer, Failure, Opened, QueuedProof, Request, Taken } from './protocol.ts';
 import { takeThread } from './thread.ts';
-import type { FaultAt } from './writer.ts';
+import type { FaultAt } from './writer-settings.ts';
 
 /** Sync costs flash and time: a group is committed this often … */
 export const GROUP_COMMIT_MS = 1_000;

@@ -546,6 +546,10 @@ export class Outbox {
     return [...(this.#proofs.get(stream.id) ?? [])].filter((id) => !this.#inflight.has(id));
   }
 
+  hasProofs(stream: StreamState): boolean {
+    return (this.#proofs.get(stream.id)?.size ?? 0) > 0;
+  }
+
   /** Sequence numbers of a stream's records that wait. */
   waiting(stream: StreamState): Set<number> {
     const seqs = new Set<number>();

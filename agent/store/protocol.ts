@@ -1,7 +1,7 @@
 import type { ErrorCode } from '#contracts';
 import type { Ack, DocumentVersion, OutboxRow, ProofMaterial, RecordQuery } from './contract.ts';
 import type { Group } from './group.ts';
-import type { WriterSettings } from './writer.ts';
+import type { WriterSettings } from './writer-settings.ts';
 
 /** What crosses between the agent's thread and the writer's. */
 export type Request =

@@ -14,16 +14,8 @@ import type {
   RecordQuery,
   RowKind,
 } from './contract.ts';
-import {
-  type Connection,
-  connectWriter,
-  lock,
-  passes,
-  sizeOf,
-  translate,
-  translated,
-  type WriterOptions,
-} from './database.ts';
+import { type Connection, connectWriter, lock, passes, sizeOf, translate, translated } from './database.ts';
+import { gapsOf } from './gaps.ts';
 import { type Group, readGroup, type StreamInfo } from './group.ts';
 import type { Removed } from './outbox.ts';
 import { grownSince, proofOf } from './proof-material.ts';
@@ -34,28 +26,10 @@ import { SESSION_SEQ, type SpoolKey, spoolKey, unwrap, wrap } from './spool.ts';
 import { State } from './state.ts';
 import { fits, type StreamState } from './streams.ts';
 import { KIND_PROOF, KIND_RECORD, KIND_SESSION } from './tables.ts';
+import type { WriterSettings } from './writer-settings.ts';
 import { prepareWriter } from './writer-statements.ts';
 
-export interface FaultAt {
-  readonly state: ProtocolState;
-  /** 1 the first time the state is reached. */
-  readonly occurrence: number;
-}
-
-export interface WriterSettings extends WriterOptions {
-  readonly maxBytes: number;
-  /** Hard cap of the bytes of one recipient's records. */
-  readonly maxRecipientBytes: number;
-  readonly bootId: Uint8Array;
-  /** Leaves older than this under a checkpoint may go, ms. */
-  readonly keepLeavesMs: number;
-  /** Test hook: the process kills itself when it reaches a state. */
-  readonly faultAt?: FaultAt | undefined;
-}
-
 const ROW_KINDS: readonly RowKind[] = ['session', 'record', 'proof'];
-/** Records that one gap leaf names. */
-const MOST_IN_LEAF = 1_000;
 /** Rows that changed in memory only; at so many they are written. */
 const MOST_CHANGES = 2_000;
 /** Checkpoints between two looks at what may be pruned: about ten minutes. */
@@ -248,8 +222,20 @@ export class Writer {
       if (!grown.has(recipient)) grown.set(recipient, grownSince(this.#state, this.#statements, recipient, size));
       const material = proofOf(this.#state, this.#statements, stream, size, grown.get(recipient)!);
       if (material !== null) materials.push(material);
+      else this.#unprovable(stream, size);
     }
     return materials;
+  }
+
+  /**
+   * A stream that has ended, of which nothing is left to prove: its newest records were evicted, or more of them in a row than a
+   * proof names. Its leaves need not wait for one.
+   */
+  #unprovable(stream: StreamState, size: number): void {
+    const { streams, outbox } = this.#state;
+    if (!stream.ended || stream.lastLeaf >= size || outbox.hasProofs(stream)) return;
+    stream.publishedSeq = stream.nextSeq - 1;
+    streams.touch(stream);
   }
 
   /**
@@ -515,19 +501,10 @@ export class Writer {
   }
 
   #gapLeaves(removed: readonly { readonly stream: StreamState; readonly seq: number }[]): void {
-    const byStream = new Map<StreamState, number[]>();
-    for (const { stream, seq } of removed) {
-      const seqs = byStream.get(stream);
-      if (seqs === undefined) byStream.set(stream, [seq]);
-      else seqs.push(seq);
-    }
-    for (const [stream, seqs] of byStream) {
-      seqs.sort((a, b) => a - b);
-      const time = { bootId: this.#settings.bootId, ...this.#time };
-      for (let at = 0; at < seqs.length; at += MOST_IN_LEAF) {
-        const leaf = gapLeaf(time, stream.stream, seqs.slice(at, at + MOST_IN_LEAF));
-        this.#state.ledger.append(leaf, readLeaf(leaf));
-      }
+    const time = { bootId: this.#settings.bootId, ...this.#time };
+    for (const [stream, seqs] of gapsOf(removed)) {
+      const leaf = gapLeaf(time, stream.stream, seqs);
+      this.#state.ledger.append(leaf, readLeaf(leaf));
     }
   }
 

@@ -112,4 +112,49 @@ describe('pruning', () => {
     expect((await store.meter()).reduce((sum, { records }) => sum + records, 0)).toBe(1_000 * DAYS);
     expect((await store.recordsAbout({ limit: 100_000 })).length).toBeLessThan(2_500);
   });
+
+  it.each([
+    ['were all evicted', 'low', 40],
+    ['were evicted at its end', 'tail', 40],
+    ['were evicted in longer runs than a proof names', 'run', 2_500],
+  ])('does not wait for proofs of a stream whose records %s', async (_, how, count) => {
+    await store.close();
+    place.remove();
+    place = folder(true);
+    store = await open(place.file, { keepLeavesMs: 400_000, maxBytes: 20_000 });
+    const gone = new TestStream('gone', { priority: 0 });
+    await gone.fill(store, how === 'tail' ? 2 : count, 60);
+    await store.commit();
+    if (how === 'tail') {
+      await store.pubacked((await store.take(100)).map(({ id }) => id));
+      const { stream } = gone.entry;
+      await store.ack({ stream, uptoSeq: 1, missing: [], state: 'opened', signed: Buffer.from('ack') });
+      await gone.fill(store, count, 60);
+      await store.commit();
+    }
+    // Of a higher priority, and more than fits: what waits of the other leaves.
+    const loud = new TestStream('loud', { priority: 5, agreement: 'urn:uuid:loud', campaign: 'loud' });
+    if (how !== 'run') await loud.fill(store, 300, 60);
+    else await new TestStream('after', { campaign: 'gone' }).fill(store, 1);
+    await store.commit();
+    await store.close();
+    // Its boot is over.
+    store = await open(place.file, { keepLeavesMs: 400_000 });
+    nowMs = 3_000_000;
+    for (const material of await store.proofs(await checkpoint(store)))
+      await store.proof(material, Buffer.from('proof'));
+    await store.pubacked((await store.take(100_000)).map(({ id }) => id));
+    for (const { entry, seq } of [gone, loud].filter((one) => one.seq > 0)) {
+      const { stream } = entry;
+      await store.ack({ stream, uptoSeq: seq - 1, missing: [], state: 'opened', signed: Buffer.from('ack') });
+    }
+    for (let i = 0; i < 2; i++) {
+      for (const material of await store.proofs(await checkpoint(store))) {
+        await store.proof(material, Buffer.from('proof'));
+        await store.pubacked((await store.take(100_000)).map(({ id }) => id));
+      }
+    }
+    await day(`later ${how}`, 1_000);
+    expect(await store.prune()).toBeGreaterThanOrEqual(256);
+  });
 });
