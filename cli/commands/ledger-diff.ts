@@ -76,7 +76,9 @@ function sentence(
         ? `THEY PART among the ${count(comparedFrom)} oldest leaves, which one of them has pruned`
         : `THEY PART at leaf ${firstDifferent}`;
     case 'apart':
-      return 'NOTHING TO COMPARE: one has pruned more leaves than the other has';
+      return common > 0
+        ? `NOT ALL CAN BE COMPARED: the first ${count(common)} leaves are the same, then one of them lost a leaf`
+        : 'NOTHING TO COMPARE: one has pruned more leaves than the other has, or lost some';
   }
 }
 

@@ -31,4 +31,19 @@ describe('two copies of a ledger', () => {
     expect(diffLedgers(of(20, leafBytes, 12), of(20, changedAt(3)))).toMatchObject({ relation: 'forked' });
     expect(diffLedgers(of(20, leafBytes, 12), of(8))).toMatchObject({ relation: 'apart' });
   });
+
+  it('are compared by their leaves where one has them, whatever hashes it keeps for them', () => {
+    const tampered = { ...of(20), leaf: of(20, changedAt(3)).leaf };
+    expect(diffLedgers(tampered, of(20, leafBytes, 12))).toMatchObject({ relation: 'forked' });
+    expect(diffLedgers(of(20, leafBytes, 12), tampered)).toMatchObject({ relation: 'forked' });
+    expect(diffLedgers(of(20, leafBytes, 4), of(20, leafBytes, 12))).toMatchObject({ relation: 'same' });
+  });
+
+  it('are not called forked where one of them lost a leaf or a hash', () => {
+    const whole = of(20);
+    const lost = { ...whole, leaf: (i: number) => (i === 15 ? null : whole.leaf(i)) };
+    expect(diffLedgers(lost, whole)).toMatchObject({ relation: 'apart', common: 15 });
+    const pruned = { ...of(20, leafBytes, 12), node: () => null };
+    expect(diffLedgers(pruned, whole)).toMatchObject({ relation: 'apart', common: 0 });
+  });
 });
