@@ -1,9 +1,27 @@
+import type Database from 'better-sqlite3';
 import type { Connection } from './database.ts';
 
-export type WriterStatements = ReturnType<typeof prepareWriter>;
+type Statement = Database.Statement<unknown[]>;
+
+export type WriterStatements = Readonly<
+  Record<
+    | 'addField'
+    | 'evict'
+    | 'isEvicted'
+    | 'bound'
+    | 'published'
+    | 'publishedTo'
+    | 'publish'
+    | 'untold'
+    | 'carry'
+    | 'document'
+    | 'session',
+    Statement
+  >
+>;
 
 /** Statements of the writer that belong to no table of its own class. */
-export function prepareWriter(db: Connection) {
+export function prepareWriter(db: Connection): WriterStatements {
   const raw = (sql: string) => db.prepare(sql).raw();
   const pluck = (sql: string) => db.prepare(sql).pluck();
   return {

@@ -26,7 +26,7 @@ const FIELDS: Readonly<Record<keyof LogFields, true>> = {
   campaign: true,
   up: true,
 };
-/** What pino adds. */
+/** What every line has. */
 const FRAME = ['level', 'time', 'msg'];
 const PROTOCOL = 4;
 
