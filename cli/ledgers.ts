@@ -1,7 +1,7 @@
 import { closeSync, existsSync, openSync, readSync, statSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { readLedger } from '#agent/store/read-ledger';
+import { readLedger, type StoredLedger } from '#agent/store/read-ledger';
 import { TollgateError } from '#contracts';
 import { nodeCrypto, nodesOfExport, parseExport, parseVerifierKey, sha256Tree, type VerifierKey } from '#ledger';
 import { jwkProblem, LEDGER_KEY_FILE, ledgerVerifierKey, publicJwk } from '#trust';
@@ -9,16 +9,7 @@ import { jwkProblem, LEDGER_KEY_FILE, ledgerVerifierKey, publicJwk } from '#trus
 const SQLITE_MAGIC = 'SQLite format 3\0';
 
 /** A ledger in a state folder, a database or an export, as commands read it. */
-export interface OpenLedger {
-  readonly file: string;
-  readonly size: number;
-  readonly prunedBelow: number;
-  leaf(index: number): Uint8Array | null;
-  node(level: number, index: number): Uint8Array | null;
-  /** Signed notes. */
-  readonly checkpoints: readonly string[];
-  close(): void;
-}
+export type OpenLedger = StoredLedger;
 
 /**
  * Opens a unit's state folder, its database, or an export of the whole ledger. Nothing is verified.
