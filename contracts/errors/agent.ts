@@ -92,7 +92,8 @@ export const AGENT_ERRORS = {
   },
   TG_METER_DAMAGED: {
     cause: 'A meter record in the state folder is not what the unit wrote.',
-    remedy: 'Keep the file for examination; `tollgate meter --verify` says how far it holds. The counters are in the store.',
+    remedy:
+      'Keep the file for examination; `tollgate meter --verify` says how far it holds. The counters are in the store.',
   },
   TG_STORE_NODE: {
     cause: 'This Node is too old for the database driver.',
