@@ -2,6 +2,7 @@ import type { SignalInfo } from '#contracts';
 import { type BusDecoder, createBusDecoder } from '#decoders';
 import type { Plan } from '#policies';
 import type { Channel, Documents } from './documents.ts';
+import { type Passage, passageOf } from './passages.ts';
 import type { UnitResources } from './resources.ts';
 import { type Route, routeTable } from './routes.ts';
 
@@ -12,12 +13,23 @@ export interface ContextCell {
   readonly signal: SignalInfo;
 }
 
+/** What is done with the rows of one message. */
+export interface Step {
+  /** Of a row, bytes; and of its first cell behind the row's start, doubles. */
+  readonly rowBytes: number;
+  readonly firstCell: number;
+  readonly context: readonly ContextCell[];
+  readonly passages: readonly Passage[];
+  /** Generation of the gate as of which the passages stand; −1 before the first. */
+  generation: number;
+}
+
 /** What the plan makes of one source: its decoder, and for each message the context and the routes of its rows. */
 export interface Lane {
   /** The signals with a decode right. */
   readonly signals: readonly SignalInfo[];
   readonly decoder: BusDecoder;
-  readonly context: readonly (readonly ContextCell[])[];
+  readonly steps: readonly Step[];
   readonly routes: readonly (readonly Route[])[];
 }
 
@@ -45,13 +57,18 @@ export function lanesOf(
     const same = old?.signals.length === signals.length && signals.every((signal) => old.signals.includes(signal));
     const decoder =
       old !== undefined && same ? old.decoder : createBusDecoder({ channel, database, signals, ...transports, form });
-    const context = decoder.layout.messages.map((message) =>
-      message.signals.flatMap(({ signal, cell }) => {
+    const routes = routeTable(decoder.layout, plan.streams, resources);
+    const steps = decoder.layout.messages.map((message, i) => ({
+      rowBytes: message.rowBytes,
+      firstCell: message.rowBytes / 8 - message.cells,
+      context: message.signals.flatMap(({ signal, cell }) => {
         const index = contextSignals.findIndex(({ dbcName }) => dbcName === signal.dbcName);
         return index < 0 ? [] : [{ index, cell, signal }];
       }),
-    );
-    return { signals, decoder, context, routes: routeTable(decoder.layout, plan.streams, resources) };
+      passages: routes[i]!.map(passageOf),
+      generation: -1,
+    }));
+    return { signals, decoder, steps, routes };
   });
 }
 
@@ -80,10 +97,3 @@ export function reachable({ channels, campaigns, byName, context }: Reachable): 
 }
 
 type Reachable = Pick<Documents, 'channels' | 'campaigns' | 'byName' | 'context'>;
-
-const BITS_PER_WORD = 32;
-
-/** Whether a cell of a row is there; `presence` is the row's first word of the bitmap. */
-export function isPresent(u32: Uint32Array, presence: number, cell: number): boolean {
-  return ((u32[presence + Math.floor(cell / BITS_PER_WORD)]! >>> (cell % BITS_PER_WORD)) & 1) === 1;
-}

@@ -3,8 +3,8 @@ import { physical, ROW_HEADER_BYTES, type Rows } from '#decoders';
 import type { Gate } from '#policies';
 import { type FrameClock, timeOfLast, utcMs } from './clock.ts';
 import { type PathCounts, pathCounts } from './counts.ts';
-import { isPresent, type Lane } from './lanes.ts';
-import type { Route } from './routes.ts';
+import type { Lane, Step } from './lanes.ts';
+import { admit, isPresent, type Passage, sortPassages } from './passages.ts';
 import type { OutStream } from './stream.ts';
 
 export interface PipelineParts {
@@ -54,7 +54,7 @@ export class Pipeline {
 
     const rows = lane.decoder.decode(batch); //                  bus → decode
     this.#count(batch, rows);
-    this.#walk(rows, lane); //                                   gate → operate → record
+    this.#walk(rows, lane, lastNs); //                           gate → operate → record
     for (const stream of streams) await stream.flush(); //       seal → commit
   }
 
@@ -76,54 +76,61 @@ export class Pipeline {
     }
   }
 
-  #walk(rows: Rows, { decoder, context, routes }: Lane): void {
-    const { f64, u32, bytes } = rows;
-    const { messages } = decoder.layout;
-    const { gate, streams, clock, heard, ignition } = this.#parts;
+  /** The gate is asked at edges of time or age (`still`: there are none) and behind context; between, lists stand (passages.ts). */
+  #walk({ f64, u32, bytes }: Rows, { steps }: Lane, lastNs: number): void {
+    const { gate, streams, clock } = this.#parts;
     const utc = clock.utc();
+    let { generation } = gate;
+    let fromNs = Number.POSITIVE_INFINITY; //                    no edge in [fromNs, toNs]
+    let toNs = Number.NEGATIVE_INFINITY;
     for (let at = 0; at < bytes; ) {
-      const message = u32[at >>> 2]!;
+      const step = steps[u32[at >>> 2]!]!;
       const timeNs = f64[(at >>> 3) + 1]!;
-      const { cells, rowBytes } = messages[message]!;
-      const presence = (at + ROW_HEADER_BYTES) >>> 2;
-      const first = (at + rowBytes - cells * 8) >>> 3;
       this.#lastNs = timeNs;
-      gate.tick(timeNs, utc);
-      for (const stream of streams) stream.due(timeNs);
-      for (const { index, cell, signal } of context[message]!) {
-        if (!isPresent(u32, presence, cell)) continue;
-        const value = physical(signal, f64[first + cell]!, f64[first + cell + 1]!);
-        if (index === ignition && value === 0 && heard[2 * index + 1]! > 0) this.#parts.onIgnitionOff(timeNs);
-        heard[2 * index] = timeNs;
-        heard[2 * index + 1] = value;
-        gate.context(index, timeNs, value);
+      if (!(timeNs >= fromNs && timeNs <= toNs)) {
+        gate.tick(timeNs, utc);
+        fromNs = timeNs;
+        toNs = gate.still(timeNs, lastNs, utc) ? lastNs : timeNs;
+        generation = gate.generation;
       }
-      for (const route of routes[message]!) this.#operate(route, gate, timeNs, f64, first, u32, presence);
-      at += rowBytes;
+      for (let i = 0; i < streams.length; i++) streams[i]!.due(timeNs);
+      if (step.context.length > 0) {
+        this.#hear(step, f64, u32, at);
+        fromNs = Number.POSITIVE_INFINITY; //                    ages have changed: to be asked again
+        generation = gate.generation;
+      }
+      if (step.generation !== generation) {
+        sortPassages(step.passages, gate);
+        step.generation = generation;
+      }
+      for (let i = 0; i < step.passages.length; i++)
+        this.#operate(step.passages[i]!, f64, (at >>> 3) + step.firstCell, u32, at);
+      at += step.rowBytes;
     }
   }
 
-  #operate(
-    route: Route,
-    gate: Gate,
-    timeNs: number,
-    f64: Float64Array,
-    first: number,
-    u32: Uint32Array,
-    presence: number,
-  ): void {
-    const { stream, cells, signals, values, admitted } = route;
-    if (this.#parts.streams[stream]!.over) return; //            withdrawn a moment ago
-    let passed = 0;
-    for (let i = 0; i < cells.length; i++) {
-      const pass = isPresent(u32, presence, cells[i]!) && gate.admits(stream, signals[i]!);
-      values[i] = pass ? f64[first + cells[i]!]! : 0;
-      admitted[i] = pass ? 1 : 0;
-      if (pass) passed++;
+  #hear({ context, firstCell }: Step, f64: Float64Array, u32: Uint32Array, at: number): void {
+    const { gate, heard, ignition } = this.#parts;
+    const timeNs = this.#lastNs;
+    for (const { index, cell, signal } of context) {
+      if (!isPresent(u32, (at + ROW_HEADER_BYTES) >>> 2, cell)) continue;
+      const place = (at >>> 3) + firstCell + cell;
+      const value = physical(signal, f64[place]!, f64[place + 1]!);
+      if (index === ignition && value === 0 && heard[2 * index + 1]! > 0) this.#parts.onIgnitionOff(timeNs);
+      heard[2 * index] = timeNs;
+      heard[2 * index + 1] = value;
+      gate.context(index, timeNs, value);
     }
+  }
+
+  #operate(passage: Passage, f64: Float64Array, first: number, u32: Uint32Array, at: number): void {
+    const { stream, values, admitted, operation, out } = passage.route;
+    const to = this.#parts.streams[stream]!;
+    if (to.over) return; // withdrawn a moment ago
+    const passed = admit(passage, this.#parts.gate, f64, first, u32, (at + ROW_HEADER_BYTES) >>> 2);
     this.counts.admitted += passed;
-    this.#parts.streams[stream]!.allowed += passed;
-    if (passed > 0) route.operation.push(timeNs, values, admitted, route.out);
+    to.allowed += passed;
+    if (passed > 0) operation.push(this.#lastNs, values, admitted, out);
   }
 
   #count(batch: FrameBatch, rows: Rows): void {

@@ -135,6 +135,10 @@ class TableGate implements Gate {
     return false;
   }
 
+  opens(stream: number, signal: number): boolean {
+    return this.#admits[this.#first[stream]! + signal] === 1;
+  }
+
   drainDenials(): readonly GateDenial[] {
     const denials = this.#program.causes
       .map((cause, i) => ({ ...cause, count: this.#counts[i]! }))

@@ -11,6 +11,8 @@ export interface Gate {
   context(index: number, timeNs: number, value: number): void;
   /** Whether signal `signal` of stream `stream` may leave as of now; counts the denial under its rule where not. */
   admits(stream: number, signal: number): boolean;
+  /** As `admits`, and counts nothing: for lists that are made when the generation has changed. */
+  opens(stream: number, signal: number): boolean;
   /** Goes up whenever some `admits` changes; what was asked before holds as long as it stays. */
   readonly generation: number;
   /**
