@@ -76,7 +76,7 @@ describe('a schema', () => {
 
   it.each<[string, number, CborValue]>([
     ['a signal that is no text', 0, 1],
-    ['an unknown result', 1, 8],
+    ['an unknown result', 1, 10],
     ['a result below 0', 1, -1],
     ['a whole number in place of a float', 3, 1],
     ['an unknown type', 7, 4],
