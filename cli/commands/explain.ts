@@ -164,7 +164,7 @@ function answerText({ signal, at, verdicts, records, keptBack: kept, suspended }
     parts.push(`  ${count(samples)} samples kept back by rule ${rule}: ${constraint}\n`);
   }
   if (records.length > 0) {
-    parts.push(`\n${bold(`In ${count(records.length)} records`, io)}, newest first\n`);
+    parts.push(`\n${bold(`In ${count(records.length)} records`, io)}, the newest:\n`);
     const rows = records
       .slice(0, SHOWN_RECORDS)
       .map(({ utcMs, stream, seq, leafIndex, recipient, state, proven }) => [

@@ -294,7 +294,7 @@ function clock({ clock: { nowMs, synchronised, errorMs } }: Machine, { gnss }: W
     nowMs < FIRST_DAY_MS
       ? 'the clock stands before this program was made'
       : synchronised === null
-        ? 'the kernel does not tell'
+        ? 'the kernel does not say whether the clock is kept right'
         : 'nobody keeps the clock right';
   if (gnss)
     return not(
@@ -314,7 +314,7 @@ function clock({ clock: { nowMs, synchronised, errorMs } }: Machine, { gnss }: W
 function entropy(machine: Machine): Finding {
   // From 5.18 on the kernel's generator is seeded once and then says 256 for ever.
   const bits = Number(machine.read('/proc/sys/kernel/random/entropy_avail') ?? Number.NaN);
-  if (Number.isNaN(bits)) return not('entropy', 'note', 'the kernel does not tell', 'Mount /proc/sys.');
+  if (Number.isNaN(bits)) return not('entropy', 'note', 'the kernel does not say how much it has', 'Mount /proc/sys.');
   if (bits >= LEAST_ENTROPY) return ok('entropy', `${bits} bits`);
   return not(
     'entropy',
