@@ -65,12 +65,17 @@ async function withoutCommand(argv: readonly string[], commands: CommandSet, io:
     io.out(`tollgate ${version()}\n`);
     return 0;
   }
-  if (asked === '' && (argv.length === 0 || argv.includes('--help') || argv.includes('-h'))) {
+  const { names, load } = commands;
+  const help = argv.includes('--help') || argv.includes('-h');
+  if (asked === '' && (argv.length === 0 || help)) {
     io.out(await overview(commands, io));
     return 0;
   }
-  const { names } = commands;
   const group = names.filter((name) => name.startsWith(`${argv[0]} `));
+  if (help && group.length > 0) {
+    io.out(await overview({ names: group, load }, io));
+    return 0;
+  }
   const near = group.length > 0 ? group.join(', ') : nearest(asked, names);
   io.err(`tollgate: there is no command "${asked}".${near === undefined ? '' : ` Did you mean: ${near}?`}\n`);
   return EXIT_USAGE;
