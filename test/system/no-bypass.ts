@@ -112,7 +112,7 @@ export async function noBypass(
   };
 }
 
-function dbcText(): string {
+export function dbcText(): string {
   const taint = Array.from(
     { length: TAINTED },
     (_, i) => `BO_ ${256 + i} T${i}: 8 ECU\n SG_ V : 0|64@1+ (1,0) [0|0] "" Vector__XXX\n`,
@@ -125,7 +125,7 @@ function dbcText(): string {
   return `VERSION ""\nNS_ :\nBS_:\nBU_: ECU\n\n${[...taint, ...plain].join('\n')}`;
 }
 
-function logText(frames: number, random: () => number, tainted: bigint[]): string {
+export function logText(frames: number, random: () => number, tainted: bigint[]): string {
   const lines: string[] = [];
   const word = () => Math.floor(random() * 2 ** 32);
   for (let i = 0; i < frames; i++) {
