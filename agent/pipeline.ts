@@ -76,7 +76,7 @@ export class Pipeline {
     }
   }
 
-  /** The gate is asked at edges of time or age (`still`: there are none) and behind context; between, lists stand (passages.ts). */
+  /** The gate is asked at edges of time or age, and behind context; where it is `still`, lists stand (passages.ts). */
   #walk({ f64, u32, bytes }: Rows, { steps }: Lane, lastNs: number): void {
     const { gate, streams, clock } = this.#parts;
     const utc = clock.utc();
