@@ -185,6 +185,8 @@ function clientOptions(options: MqttOptions, url: URL): IClientOptions {
     reconnectPeriod: 0,
     resubscribe: false,
     queueQoSZero: false,
+    // The library else makes a buffer for each of 65,536 numbers: 7 MB that stay.
+    writeCache: false,
     connectTimeout: options.connectTimeoutMs ?? CONNECT_TIMEOUT_MS,
     ...(url.username === '' ? {} : { username: decodeURIComponent(url.username) }),
     ...(url.password === '' ? {} : { password: decodeURIComponent(url.password) }),

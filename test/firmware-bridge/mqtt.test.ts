@@ -1,4 +1,5 @@
 import { spawnSync } from 'node:child_process';
+import { createRequire } from 'node:module';
 import { createServer } from 'node:net';
 import { fileURLToPath } from 'node:url';
 import { afterAll, afterEach, describe, expect, it, vi } from 'vitest';
@@ -148,6 +149,13 @@ describe('a link to a broker', () => {
     stop.abort();
     expect(await closed).toBeNull();
     await expect.poll(() => broker.clients).toBe(0);
+  });
+
+  it('keeps no table of the 65,536 numbers that a message may have', async () => {
+    const broker = kept(await startBroker());
+    await open(broker.url);
+    const packets: typeof import('mqtt-packet') = createRequire(import.meta.resolve('mqtt'))('mqtt-packet');
+    expect(packets.writeToStream.cacheNumbers).toBe(false);
   });
 
   it('works where no code may be made from strings', () => {
