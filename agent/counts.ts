@@ -1,3 +1,6 @@
+import { sumOfCounters, type TransportCounters } from '#decoders';
+import type { Lane } from './lanes.ts';
+
 /** Counters of the path; plain numbers, read by status and screens. */
 export interface PathCounts {
   /** Frames that sources handed over. */
@@ -29,5 +32,20 @@ export function pathCounts(): PathCounts {
     admitted: 0,
     denied: 0,
     timeJumps: 0,
+  };
+}
+
+/** What the transports of all channels have seen since the start, and values that were a status of J1939 and none. */
+export interface TransportCounts extends TransportCounters {
+  readonly withheld: number;
+}
+
+export const NO_TRANSPORTS: TransportCounts = { j1939: null, isotp: null, obd: null, withheld: 0 };
+
+/** @param before what decoders saw that are none any more */
+export function transportCounts(lanes: readonly Pick<Lane, 'decoder'>[], before: TransportCounts): TransportCounts {
+  return {
+    ...sumOfCounters([before, ...lanes.map(({ decoder }) => decoder.counters())]),
+    withheld: lanes.reduce((sum, { decoder }) => sum + decoder.withheld, before.withheld),
   };
 }

@@ -1,7 +1,7 @@
-import type { SignalInfo } from '#contracts';
+import type { FrameFilter, SignalInfo } from '#contracts';
 import { type BusDecoder, createBusDecoder } from '#decoders';
 import type { Plan } from '#policies';
-import type { Channel, Documents } from './documents.ts';
+import type { Channel } from './documents.ts';
 import { type Passage, passageOf } from './passages.ts';
 import type { UnitResources } from './resources.ts';
 import { type Route, routeTable } from './routes.ts';
@@ -72,28 +72,7 @@ export function lanesOf(
   });
 }
 
-/**
- * Id words with a decode right and those of the frames that carry such messages, for the sources' filters; null where any
- * frame may be of a parameter group that is decoded.
- */
-export function idsOf(lane: Lane): readonly number[] | null {
-  return lane.decoder.ids;
+/** The frames with a decode right and those that carry such messages, channel by channel: what sources let through. */
+export function filterOf(lanes: readonly Lane[]): FrameFilter {
+  return { ids: lanes.map(({ decoder }) => decoder.ids), masks: lanes.map(({ decoder }) => decoder.masks) };
 }
-
-/**
- * Ids that some consent could open: of every signal that a campaign asks for or that is context. Where consents come while
- * the unit runs, sources must not drop them for good; what has no right is not decoded all the same.
- */
-export function reachable({ channels, campaigns, byName, context }: Reachable): (readonly number[] | null)[] {
-  const names = [
-    ...campaigns.flatMap((campaign) => [...campaign.signals.map(({ signal }) => signal), ...campaign.context]),
-    ...Object.values(context),
-  ];
-  const found = new Set(names.flatMap((name) => byName.get(name) ?? []));
-  return channels.map(({ database, transports }, channel) => {
-    const signals = [...found].filter((signal) => signal.channel === channel);
-    return createBusDecoder({ channel, database, signals, ...transports }).ids;
-  });
-}
-
-type Reachable = Pick<Documents, 'channels' | 'campaigns' | 'byName' | 'context'>;

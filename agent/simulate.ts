@@ -4,7 +4,7 @@ import type { Denial, Plan } from '#policies';
 import { ALG_EDDSA } from '#wire';
 import { FrameClock } from './clock.ts';
 import type { Documents } from './documents.ts';
-import { idsOf } from './lanes.ts';
+import { filterOf } from './lanes.ts';
 import { pathOf } from './path.ts';
 import { Pipeline } from './pipeline.ts';
 import type { Appended, Budget, RecordEntry, Store } from './store/index.ts';
@@ -174,17 +174,14 @@ export async function simulate(options: SimulateOptions): Promise<Simulation> {
   };
   let turn = Promise.resolve();
   const play = async (source: FrameSource, channel: number) => {
-    await source.open(
-      (batch) => {
-        turn = turn.then(async () => {
-          await pipeline.frames(batch, channel);
-          collect();
-          options.onProgress?.(pipeline.counts.frames);
-        });
-        return turn;
-      },
-      { ids: lanes.map(idsOf) },
-    );
+    await source.open((batch) => {
+      turn = turn.then(async () => {
+        await pipeline.frames(batch, channel);
+        collect();
+        options.onProgress?.(pipeline.counts.frames);
+      });
+      return turn;
+    }, filterOf(lanes));
     await source.ended;
   };
   await Promise.all(sources.map(play));

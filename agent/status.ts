@@ -14,7 +14,7 @@ const ANSWER_MS = 2_000;
 /** Counts and codes only, as everything that is shown. */
 export interface ServiceStatus {
   readonly version: 1;
-  readonly unit: Pick<UnitStatus, 'path'> & {
+  readonly unit: Pick<UnitStatus, 'path' | 'transports'> & {
     readonly store: Omit<UnitStatus['store'], 'head'> & {
       readonly head: { readonly size: number; readonly root: string };
     };
@@ -36,11 +36,12 @@ interface Observed {
 
 /** What status shows of a service. */
 export async function serviceStatus({ unit, uplink, health }: Observed): Promise<ServiceStatus> {
-  const { path, store, denied } = await unit.status();
+  const { path, transports, store, denied } = await unit.status();
   return {
     version: 1,
     unit: {
       path,
+      transports,
       store: { ...store, head: { size: store.head.size, root: Buffer.from(store.head.root).toString('base64') } },
       denied: [...denied].map(([rule, count]) => ({ rule, count })),
     },

@@ -7,11 +7,11 @@ import { nodeCrypto, parseVerifierKey, TYPE_ECDSA, type VerifierKey } from '#led
 import type { Plan } from '#policies';
 import { ALG_EDDSA, ALG_ES256, bootLeaf, decisionLeaf, documentLeaf, type LeafTime, timeJumpLeaf } from '#wire';
 import { FrameClock, utcMs } from './clock.ts';
-import type { PathCounts } from './counts.ts';
+import { NO_TRANSPORTS, type PathCounts, type TransportCounts, transportCounts } from './counts.ts';
 import type { Documents } from './documents.ts';
 import { Keeper } from './keeper.ts';
 import type { UnitKeys } from './keys.ts';
-import { idsOf, reachable } from './lanes.ts';
+import { filterOf } from './lanes.ts';
 import { MeterBook, MeterSealer } from './meter/index.ts';
 import { type Path, pathOf } from './path.ts';
 import { Pipeline, type PipelineParts } from './pipeline.ts';
@@ -67,6 +67,7 @@ export interface UnitOptions {
 /** What status, screens and summaries read. */
 export interface UnitStatus {
   readonly path: PathCounts;
+  readonly transports: TransportCounts;
   readonly store: DurableStats;
   /** Samples that the gate kept back since the start, by rule. */
   readonly denied: ReadonlyMap<string, number>;
@@ -106,11 +107,11 @@ export class Unit {
   readonly #sealer: MeterSealer;
   #documents: Documents;
   #untold: boolean;
-  /** Ids that a consent may open later; null where none can come. */
-  readonly #reach: readonly (readonly number[] | null)[] | null;
   #path: Path;
   readonly #live: boolean;
   readonly #sources: FrameSource[] = [];
+  /** What decoders saw that went with their plan. */
+  #transports = NO_TRANSPORTS;
   #timer: NodeJS.Timeout | undefined;
   #working: Promise<unknown> = Promise.resolve();
   #ticking = false;
@@ -141,7 +142,6 @@ export class Unit {
     this.#live = live;
     this.#clock = new FrameClock(live, options.clock);
     this.#documents = documents;
-    this.#reach = this.#untold ? reachable(documents) : null;
     this.#keys = keys;
     const key = parseVerifierKey(keys.verifierKey, nodeCrypto);
     const sign = (message: Uint8Array) => keys.anchor.sign(message);
@@ -222,10 +222,9 @@ export class Unit {
     return this.#turnedMs;
   }
 
-  /** Ids with a decode right, so that sources drop the rest early. */
+  /** Frames with a decode right, so that sources drop the rest early; follows the plan. */
   get filter(): FrameFilter {
-    const ids = this.#path.lanes.map(idsOf);
-    return { ids: this.#reach === null ? ids : ids.map((own, channel) => union(own, this.#reach![channel] ?? null)) };
+    return filterOf(this.#path.lanes);
   }
 
   /** Opens a source on a channel; resolves when it has delivered its last frame. */
@@ -266,11 +265,20 @@ export class Unit {
     await this.#inTurn(async () => {
       this.#denialLeaves();
       const { path, ended } = pathOf(documents.plan, documents.channels, this.#context, this.#path);
-      for (const stream of ended) {
-        stream.end(this.#pipeline.lastNs);
-        await stream.flush();
+      // What loses its right stops while the plan before still stands; what gains one comes before the plan that knows it.
+      this.#refilter(path);
+      try {
+        for (const stream of ended) {
+          stream.end(this.#pipeline.lastNs);
+          await stream.flush();
+        }
+        await this.#book.know(path.streams.map(({ terms }) => terms));
+      } catch (error) {
+        this.#refilter(this.#path);
+        throw error;
       }
-      await this.#book.know(path.streams.map(({ terms }) => terms));
+      const gone = this.#path.lanes.filter(({ decoder }) => !path.lanes.some((lane) => lane.decoder === decoder));
+      this.#transports = transportCounts(gone, this.#transports);
       const before = { documents: this.#documents, path: this.#path };
       this.#documents = documents;
       this.#path = path;
@@ -324,7 +332,8 @@ export class Unit {
 
   async status(): Promise<UnitStatus> {
     this.#collectDenials();
-    return { path: this.counts, store: await this.store.stats(), denied: this.#path.denials.total };
+    const transports = transportCounts(this.#path.lanes, this.#transports);
+    return { path: this.counts, transports, store: await this.store.stats(), denied: this.#path.denials.total };
   }
 
   #parts(): PipelineParts {
@@ -342,6 +351,11 @@ export class Unit {
       },
       onTimeJump: (before, after) => this.store.leaf(timeJumpLeaf(this.#now(), before, after)),
     };
+  }
+
+  #refilter({ lanes }: Path): void {
+    const filter = filterOf(lanes);
+    for (const source of this.#sources) source.refilter(filter);
   }
 
   /** Leaves about what came into force. @param before null at the start */
@@ -445,11 +459,6 @@ export function coseSigner({ type, keyId }: VerifierKey): { readonly algorithm: 
   const id = new Uint8Array(4);
   new DataView(id.buffer).setUint32(0, keyId);
   return { algorithm: type === TYPE_ECDSA ? ALG_ES256 : ALG_EDDSA, keyId: id };
-}
-
-/** null is every id. */
-function union(own: readonly number[] | null, more: readonly number[] | null): readonly number[] | null {
-  return own === null || more === null ? null : [...new Set([...own, ...more])];
 }
 
 function hpkeKey(keys: UnitKeys, did: string): JsonWebKey {

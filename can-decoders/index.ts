@@ -57,6 +57,7 @@ export {
   type IsoTpEntry,
   type J1939Mode,
   SlotKind,
+  sumOfCounters,
   type TransportCounters,
   type TransportOptions,
   TransportStage,

@@ -1,3 +1,5 @@
+import type { FrameFilter } from './filter.ts';
+
 /**
  * Frames as they cross from a source to the decoder.
  *
@@ -58,12 +60,6 @@ export interface FrameBatch {
   readonly utcSource: UtcSource;
 }
 
-/** Ids that have a decode right, so that a source (or the kernel) can drop the rest early. */
-export interface FrameFilter {
-  /** Id words (with EFF bit) per channel; null lets every frame through (diagnosis, `decode`). */
-  readonly ids: readonly (readonly number[] | null)[];
-}
-
 /**
  * Where frames come from: a CAN socket, an Ethernet carrier, a log, the simulator.
  * A source hands over batches and never makes an object per frame. When the pipeline is full `deliver` returns a
@@ -74,6 +70,11 @@ export interface FrameSource {
   readonly name: string;
   /** Starts delivery. Resolves when the source is live, rejects with a `TollgateError` that names the remedy. */
   open(deliver: (batch: FrameBatch) => void | Promise<void>, filter: FrameFilter): Promise<void>;
+  /**
+   * Another filter, while the source runs: what the new one does not want is not delivered any more from now on, and what it
+   * wants and the one before did not is, as soon as the source comes upon it. Before `open` it does nothing. Never throws.
+   */
+  refilter(filter: FrameFilter): void;
   /** Resolves when the source has delivered its last frame (end of a log); never for a live source before `close`. */
   readonly ended: Promise<void>;
   /** Frames dropped since `open`; `exact` is false where only a lower bound is known (controller overruns). */

@@ -1,6 +1,7 @@
 /** What rooms agree on, nothing else. */
 export * from './clock.ts';
 export * from './errors.ts';
+export * from './filter.ts';
 export * from './frames.ts';
 export * from './nearest.ts';
 export * from './operation.ts';

@@ -9,6 +9,12 @@ export interface NativeAddon {
   /** Opens a bound, filtered CAN socket; throws an `Error` with `errno`. */
   open(options: NativeOpen, onBatch: (count: number, errno: number) => void): NativeHandle;
   resume(handle: NativeHandle): void;
+  /**
+   * Other filters and another table (`NativeOpen`).
+   *
+   * @returns 0, or the error number with which the kernel refused its part; the table counts all the same
+   */
+  refilter(handle: NativeHandle, filters: Uint32Array | null, pairs: Uint32Array | null): number;
   close(handle: NativeHandle): void;
   /** One datagram to a Unix socket; a leading `@` names an abstract one. */
   datagram(path: string, text: string): void;
@@ -32,10 +38,10 @@ export interface NativeOpen {
   readonly receiveBuffer: number;
   /** Counters, kept up to date without a call. */
   readonly stats: Float64Array;
-  /** Pairs of id and mask (struct can_filter); null takes every frame. */
+  /** For the kernel: pairs of id and mask (struct can_filter); null takes every frame. */
   readonly filters: Uint32Array | null;
-  /** Ids that are taken; null takes all. */
-  readonly ids: Uint32Array | null;
+  /** The same for the receiver's own table, of any number. */
+  readonly pairs: Uint32Array | null;
   /** Frames of one id taken in a second; 0 without a bound. */
   readonly perSecond: number;
   readonly coalesceMs: number;

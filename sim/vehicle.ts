@@ -8,6 +8,7 @@ import {
   type FrameFilter,
   type FrameSource,
   HEADER_BYTES,
+  IdMatcher,
   OFFSET_CHANNEL,
   OFFSET_ID,
   OFFSET_LENGTH,
@@ -110,6 +111,7 @@ class VehicleSource implements FrameSource {
   readonly #view: DataView;
   readonly #abort = new AbortController();
   readonly #settle: { resolve: () => void; reject: (error: unknown) => void };
+  #matcher = new IdMatcher(null);
   #count = 0;
   #skipped = 0;
   #isOpen = false;
@@ -139,10 +141,12 @@ class VehicleSource implements FrameSource {
 
   async open(deliver: (batch: FrameBatch) => void | Promise<void>, filter: FrameFilter): Promise<void> {
     this.#isOpen = true;
-    const ids = filter.ids[this.#channel] ?? null;
-    const known = ids === null ? null : new Set(ids);
-    const wanted = known === null ? () => true : (id: number) => known.has(id);
-    this.#run(deliver, wanted).then(this.#settle.resolve, this.#settle.reject);
+    this.refilter(filter);
+    this.#run(deliver).then(this.#settle.resolve, this.#settle.reject);
+  }
+
+  refilter(filter: FrameFilter): void {
+    this.#matcher = IdMatcher.of(filter, this.#channel);
   }
 
   dropped(): { count: number; exact: boolean } {
@@ -163,8 +167,9 @@ class VehicleSource implements FrameSource {
     await this.ended.catch(() => undefined);
   }
 
-  async #run(deliver: (batch: FrameBatch) => void | Promise<void>, wanted: (id: number) => boolean): Promise<void> {
+  async #run(deliver: (batch: FrameBatch) => void | Promise<void>): Promise<void> {
     const { signal } = this.#abort;
+    const wanted = (id: number) => this.#matcher.passes(id);
     const startMs = performance.now();
     let handedMs = 0;
     while (!signal.aborted && this.#bus.timeMs < this.#endMs) {

@@ -2,8 +2,10 @@ import {
   CLASSIC_SLOT_BYTES,
   type Clock,
   type FrameBatch,
+  type FrameFilter,
   type FrameSource,
   HEADER_BYTES,
+  IdMatcher,
   OFFSET_CHANNEL,
   OFFSET_ID,
   OFFSET_LENGTH,
@@ -64,7 +66,7 @@ class GnssSource implements FrameSource {
   readonly #options: GnssSourceOptions;
   readonly #bytes = new Uint8Array(MOST_FRAMES * CLASSIC_SLOT_BYTES);
   readonly #view = new DataView(this.#bytes.buffer);
-  #wanted: ReadonlySet<number> | null = null;
+  #wanted = new IdMatcher(null);
   #deliver: ((batch: FrameBatch) => void | Promise<void>) | null = null;
   #deaf: (() => void) | null = null;
   #timer: NodeJS.Timeout | undefined;
@@ -86,16 +88,16 @@ class GnssSource implements FrameSource {
     this.#fail = reject;
   }
 
-  async open(
-    deliver: (batch: FrameBatch) => void | Promise<void>,
-    { ids }: { readonly ids: readonly (readonly number[] | null)[] },
-  ): Promise<void> {
+  async open(deliver: (batch: FrameBatch) => void | Promise<void>, filter: FrameFilter): Promise<void> {
     this.#deliver = deliver;
-    const wanted = ids[this.#options.channel] ?? null;
-    this.#wanted = wanted === null ? null : new Set(wanted);
+    this.refilter(filter);
     this.#deaf = this.#options.feed.listen((fix, bootNs) => this.#report(fix, bootNs));
     this.#timer = setInterval(() => this.#silence(), QUALITY_MS);
     this.#timer.unref();
+  }
+
+  refilter(filter: FrameFilter): void {
+    this.#wanted = IdMatcher.of(filter, this.#options.channel);
   }
 
   dropped(): { count: number; exact: boolean } {
@@ -169,7 +171,7 @@ class GnssSource implements FrameSource {
 
   /** @returns the number of frames with this one, where it is wanted */
   #frame(count: number, id: number, bootNs: bigint, write: (payload: number) => void): number {
-    if (this.#wanted !== null && !this.#wanted.has(id)) {
+    if (!this.#wanted.passes(id)) {
       this.#skipped++;
       return count;
     }

@@ -1,5 +1,5 @@
 import { basename } from 'node:path';
-import { type FrameBatch, type FrameFilter, type FrameSource, TollgateError } from '#contracts';
+import { type FrameBatch, type FrameFilter, type FrameSource, IdMatcher, keepWanted, TollgateError } from '#contracts';
 import { type LogFormat, type LogOptions, type LogReader, logFormat, MOST_HEAD_BYTES } from '#decoders';
 import { timeOfLast } from '../clock.ts';
 import { openLog } from './log-file.ts';
@@ -69,6 +69,10 @@ export interface LogSourceOptions extends Pick<LogOptions, 'batchFrames' | 'onMa
 /**
  * A log of any format as a source. `open` rejects where the file cannot be read; damage further on rejects `ended`, and
  * what was read before stays delivered. Input that is no frame is counted and reported, never fatal.
+ *
+ * As fast as frames are taken, what nobody wants is dropped where it is read. In real time a log is read whole and filtered when
+ * its frames are due: else a plan that wants nothing would run through to the end, and one that wants more, a moment later,
+ * would come too late.
  */
 export function logSource(options: LogSourceOptions): FrameSource {
   return new LogSource(options);
@@ -80,7 +84,12 @@ class LogSource implements FrameSource {
   readonly #options: LogSourceOptions;
   readonly #abort = new AbortController();
   readonly #settle: { resolve: () => void; reject: (error: unknown) => void };
+  readonly #matcherOf = (channel: number) => this.#matcher(channel);
   #reader: LogReader | null = null;
+  #filter: FrameFilter = { ids: [] };
+  /** By channel, each made when its first frame comes. */
+  #matchers: IdMatcher[] = [];
+  #skipped = 0;
 
   constructor(options: LogSourceOptions) {
     this.name = options.name;
@@ -93,11 +102,18 @@ class LogSource implements FrameSource {
   }
 
   async open(deliver: (batch: FrameBatch) => void | Promise<void>, filter: FrameFilter): Promise<void> {
+    this.refilter(filter);
     const { path, maxDecompressedBytes } = this.#options;
     const { format, chunks } = await openAnyLog(path, { maxDecompressedBytes, signal: this.#abort.signal });
-    const reader = format.make(this.#readerOptions(filter));
+    const reader = format.make(this.#readerOptions());
     this.#reader = reader;
     this.#run(chunks, reader, deliver).then(this.#settle.resolve, this.#settle.reject);
+  }
+
+  refilter(filter: FrameFilter): void {
+    this.#filter = filter;
+    this.#matchers = [];
+    this.#reader?.refilter();
   }
 
   dropped(): { count: number; exact: boolean } {
@@ -105,7 +121,7 @@ class LogSource implements FrameSource {
   }
 
   skipped(): number {
-    return this.#reader?.skipped ?? 0;
+    return this.#skipped + (this.#reader?.skipped ?? 0);
   }
 
   malformed(): number {
@@ -118,22 +134,26 @@ class LogSource implements FrameSource {
     await this.ended.catch(() => undefined);
   }
 
-  #readerOptions(filter: FrameFilter): LogOptions {
+  #readerOptions(): LogOptions {
     const { bootId, channel, channels, batchFrames, realtime, onMalformed, zoneMinutes } = this.#options;
     return {
       bootId,
       channelOf: (name) =>
         channels === undefined ? (channel ?? 0) : Object.hasOwn(channels, name) ? channels[name]! : null,
-      wanted: (of) => {
-        if (channel !== undefined || channels !== undefined) return filter.ids[of] ?? null;
-        // Without a channel of its own the source keeps what any channel wants: the decoder drops the rest.
-        return filter.ids.some((ids) => ids === null) ? null : filter.ids.flatMap((ids) => ids ?? []);
-      },
+      ...(realtime === true ? {} : { wanted: this.#matcherOf }),
       ...(batchFrames === undefined ? {} : { batchFrames }),
       ...(realtime === true ? { spanNs: REALTIME_SPAN_NS } : {}),
       ...(onMalformed === undefined ? {} : { onMalformed }),
       ...(zoneMinutes === undefined ? {} : { zoneMinutes }),
     };
+  }
+
+  #matcher(of: number): IdMatcher {
+    const { channel, channels } = this.#options;
+    // Without a channel of its own the source keeps what any channel wants: the decoder drops the rest.
+    const isAny = channel === undefined && channels === undefined;
+    this.#matchers[of] ??= isAny ? IdMatcher.ofAny(this.#filter) : IdMatcher.of(this.#filter, of);
+    return this.#matchers[of];
   }
 
   async #run(
@@ -145,8 +165,14 @@ class LogSource implements FrameSource {
     const startMs = performance.now();
     const hand = async () => {
       const batch = reader.take();
-      if (this.#options.realtime === true) await sleepUntil(startMs + timeOfLast(batch) / NS_PER_MS, signal);
-      if (!signal.aborted) await deliver(batch);
+      if (this.#options.realtime !== true) {
+        if (!signal.aborted) await deliver(batch);
+        return;
+      }
+      await sleepUntil(startMs + timeOfLast(batch) / NS_PER_MS, signal);
+      const count = keepWanted(batch.bytes, batch.slotBytes, batch.count, this.#matcherOf);
+      this.#skipped += batch.count - count;
+      if (count > 0 && !signal.aborted) await deliver({ ...batch, count });
     };
     try {
       for await (const chunk of chunks) {

@@ -1,4 +1,12 @@
-import { type FrameBatch, type FrameFilter, type FrameSource, OFFSET_TIME, TollgateError } from '#contracts';
+import {
+  type FrameBatch,
+  type FrameFilter,
+  type FrameSource,
+  IdMatcher,
+  keepWanted,
+  OFFSET_TIME,
+  TollgateError,
+} from '#contracts';
 
 const WORD = 2 ** 32;
 const NS_PER_MS = 1e6;
@@ -16,6 +24,9 @@ export interface MergeOptions {
  *
  * Each source waits (its `deliver` is the back-pressure) until every other one has its next frames or has ended. A log
  * without UTC (ASC without a zone, relative times) rejects its `ended` with TG_LOG_NO_UTC: nothing says when it began.
+ *
+ * In real time the sources are read whole and filtered when their frames are due: what waits for its time must not have been
+ * dropped for a plan that is none any more.
  */
 export function mergedSources(sources: readonly FrameSource[], options: MergeOptions = {}): FrameSource[] {
   const merge = new Merge(options.realtime === true);
@@ -38,6 +49,10 @@ class Member implements FrameSource {
   shiftNs: number | null = null;
   isOver = false;
   settle: { resolve: () => void; reject: (error: unknown) => void } | null = null;
+  readonly #matcherOf = (channel: number) => (this.#matchers[channel] ??= IdMatcher.of(this.#filter, channel));
+  #filter: FrameFilter = { ids: [] };
+  #matchers: IdMatcher[] = [];
+  #skipped = 0;
 
   constructor(inner: FrameSource, merge: Merge) {
     this.name = inner.name;
@@ -50,14 +65,30 @@ class Member implements FrameSource {
     this.deliver = deliver;
     const over = () => this.#merge.over(this);
     this.inner.ended.then(over, over);
-    await this.inner.open((batch) => this.#merge.offer(this, batch), filter);
+    this.refilter(filter);
+    const own = this.#merge.isPaced ? { ids: filter.ids.map(() => null) } : filter;
+    await this.inner.open((batch) => this.#merge.offer(this, batch), own);
+  }
+
+  refilter(filter: FrameFilter): void {
+    this.#filter = filter;
+    this.#matchers = [];
+    if (!this.#merge.isPaced) this.inner.refilter(filter);
+  }
+
+  /** The frames of these that are wanted now, moved to the front. */
+  wanted(bytes: Uint8Array, { slotBytes }: FrameBatch, count: number): number {
+    if (!this.#merge.isPaced) return count;
+    const kept = keepWanted(bytes, slotBytes, count, this.#matcherOf);
+    this.#skipped += count - kept;
+    return kept;
   }
 
   dropped(): { count: number; exact: boolean } {
     return this.inner.dropped();
   }
   skipped(): number {
-    return this.inner.skipped();
+    return this.#skipped + this.inner.skipped();
   }
   malformed(): number {
     return this.inner.malformed();
@@ -71,14 +102,14 @@ class Member implements FrameSource {
 
 class Merge {
   readonly #members: Member[] = [];
-  readonly #realtime: boolean;
+  readonly isPaced: boolean;
   /** UTC of boottime 0, ns; null until every log has shown its first frame. */
   #originNs: bigint | null = null;
   #startMs = 0;
   #isRunning = false;
 
-  constructor(realtime: boolean) {
-    this.#realtime = realtime;
+  constructor(isPaced: boolean) {
+    this.isPaced = isPaced;
   }
 
   add(source: FrameSource): Member {
@@ -161,7 +192,7 @@ class Merge {
     const isFirst = other === null || this.#members.indexOf(member) < this.#members.indexOf(other);
     const from = member.next;
     const headNs = timeOf(batch, from);
-    const spanNs = this.#realtime ? headNs + REALTIME_SPAN_NS : Number.POSITIVE_INFINITY;
+    const spanNs = this.isPaced ? headNs + REALTIME_SPAN_NS : Number.POSITIVE_INFINITY;
     let end = from + 1;
     for (; end < batch.count; end++) {
       const timeNs = timeOf(batch, end);
@@ -169,15 +200,12 @@ class Merge {
     }
     member.next = end;
     try {
-      if (this.#realtime) await sleepUntil(this.#startMs + timeOf(batch, end - 1) / NS_PER_MS, member);
+      if (this.isPaced) await sleepUntil(this.#startMs + timeOf(batch, end - 1) / NS_PER_MS, member);
       if (member.isOver) return;
-      const { slotBytes, bytes } = batch;
-      await member.deliver!({
-        ...batch,
-        bytes: bytes.subarray(from * slotBytes, end * slotBytes),
-        count: end - from,
-        utcOffsetNs: this.#originNs,
-      });
+      const { slotBytes } = batch;
+      const bytes = batch.bytes.subarray(from * slotBytes, end * slotBytes);
+      const count = member.wanted(bytes, batch, end - from);
+      if (count > 0) await member.deliver!({ ...batch, bytes, count, utcOffsetNs: this.#originNs });
     } catch (error) {
       member.batch = null;
       member.settle!.reject(error);

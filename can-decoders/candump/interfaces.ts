@@ -1,3 +1,5 @@
+import type { IdMatcher } from '#contracts';
+
 interface Interface {
   readonly name: Uint8Array;
   /** −1: its frames are left out. */
@@ -7,13 +9,12 @@ interface Interface {
 /** Interface names of a log and what is wanted of each; asks its callers once a name, allocates nothing for known ones. */
 export class Interfaces {
   readonly #channelOf: (name: string) => number | null;
-  readonly #wanted: (channel: number) => readonly number[] | null;
+  readonly #wanted: (channel: number) => IdMatcher;
   readonly #known: Interface[] = [];
-  /** Id words as signed numbers by channel; null: all. */
-  readonly #ids: (ReadonlySet<number> | null)[] = [];
+  readonly #matchers: (IdMatcher | undefined)[] = [];
   #last: Interface | null = null;
 
-  constructor(channelOf: (name: string) => number | null, wanted: (channel: number) => readonly number[] | null) {
+  constructor(channelOf: (name: string) => number | null, wanted: (channel: number) => IdMatcher) {
     this.#channelOf = channelOf;
     this.#wanted = wanted;
   }
@@ -38,10 +39,7 @@ export class Interfaces {
     }
     const bytes = name.slice(0, length);
     const channel = this.#channelOf(String.fromCharCode(...bytes)) ?? -1;
-    if (channel >= 0 && this.#ids[channel] === undefined) {
-      const ids = this.#wanted(channel);
-      this.#ids[channel] = ids === null ? null : new Set(ids.map((id) => id | 0));
-    }
+    if (channel >= 0) this.#matchers[channel] ??= this.#wanted(channel);
     this.#last = { name: bytes, channel };
     // A log that invents names must not fill the memory; beyond this many the newest is simply asked for again.
     if (this.#known.length < MOST_INTERFACES) this.#known.push(this.#last);
@@ -50,8 +48,14 @@ export class Interfaces {
 
   /** @param id id word as a signed number */
   wants(channel: number, id: number): boolean {
-    const ids = this.#ids[channel];
-    return ids === null || ids === undefined || ids.has(id);
+    const matcher = this.#matchers[channel];
+    return matcher === undefined || matcher.passes(id);
+  }
+
+  /** What is wanted has changed: asks again. */
+  refilter(): void {
+    for (let channel = 0; channel < this.#matchers.length; channel++)
+      if (this.#matchers[channel] !== undefined) this.#matchers[channel] = this.#wanted(channel);
   }
 }
 

@@ -9,6 +9,7 @@ import {
   FD_SLOT_BYTES,
   type FrameBatch,
   HEADER_BYTES,
+  IdMatcher,
 } from '#contracts';
 import { FIRST_CHARACTER, HEX, isDigit, NAME_BYTES, State } from './grammar.ts';
 import { Interfaces } from './interfaces.ts';
@@ -21,8 +22,8 @@ export interface CandumpOptions {
    * Channel of an interface name, asked once for each name; null leaves its frames out. Absent: all are channel 0.
    */
   readonly channelOf?: (name: string) => number | null;
-  /** Id words (with EFF bit) that are wanted of a channel; null wants all. Absent: all of every channel. */
-  readonly wanted?: (channel: number) => readonly number[] | null;
+  /** What is wanted of a channel, asked once for each, and again after `refilter`. Absent: all of every channel. */
+  readonly wanted?: (channel: number) => IdMatcher;
   /** Frames of a full batch. */
   readonly batchFrames?: number;
   /** Time that a batch spans at most, ns; for logs that are played in real time. */
@@ -96,7 +97,7 @@ export class CandumpParser {
       options.batchFrames ?? DEFAULT_BATCH_FRAMES,
       options.spanNs ?? Number.POSITIVE_INFINITY,
     );
-    this.#interfaces = new Interfaces(options.channelOf ?? (() => 0), options.wanted ?? (() => null));
+    this.#interfaces = new Interfaces(options.channelOf ?? (() => 0), options.wanted ?? (() => new IdMatcher(null)));
   }
 
   /**
@@ -154,6 +155,11 @@ export class CandumpParser {
   /** Frames of the batch that is being filled; it may be taken before it is ready. */
   get pending(): number {
     return this.#slots.count;
+  }
+
+  /** What is wanted has changed: from the next frame on `wanted` is asked anew. */
+  refilter(): void {
+    this.#interfaces.refilter();
   }
 
   /** The batch that is ready; its bytes are used again by the next `feed`. */

@@ -4,11 +4,13 @@ import {
   CAN_ERR_FLAG,
   CAN_RTR_FLAG,
   type FrameBatch,
+  type IdMask,
   OFFSET_CHANNEL,
   OFFSET_ID,
 } from '#contracts';
 import type { Database } from '#dbc/model';
-import { matchKey, NULL_ADDRESS, sourceOf } from './id.ts';
+import { isPdu2, matchKey, NULL_ADDRESS, sourceOf } from './id.ts';
+import { without } from './masks.ts';
 
 export interface PgnMatcherOptions {
   /** Match every 29-bit message by PGN, for databases that do not say that they are J1939. Default: false. */
@@ -17,6 +19,11 @@ export interface PgnMatcherOptions {
 
 const FLAGS = CAN_EFF_FLAG | CAN_RTR_FLAG | CAN_ERR_FLAG | 0;
 const DATA_FRAME = CAN_EFF_FLAG | 0;
+/** Of a mask: what makes a data frame with 29 bits, and the bits of group and source in its id (SAE J1939-21 §5.2, figure 1). */
+const FORM_MASK = CAN_EFF_FLAG | CAN_RTR_FLAG;
+const PDU1_MASK = 0x03ff_0000;
+const PDU2_MASK = 0x03ff_ff00;
+const SOURCE_MASK = 0xff;
 
 /**
  * Finds the message of a database by the parameter group of a frame, so that decoders, which know a message by its
@@ -70,6 +77,39 @@ export class PgnMatcher {
       view.setInt32(slot + OFFSET_ID, known, true);
     }
     return found;
+  }
+
+  /**
+   * The frames that `match` gives to these messages, and no others, as pairs of id and mask. A group whose message takes every
+   * source is one pair; each source that has a message of its own, and each whole id that means itself, is cut out of it.
+   *
+   * @param wanted id words (with EFF bit) of messages
+   */
+  masksOf(wanted: ReadonlySet<number>): IdMask[] {
+    const masks: IdMask[] = [];
+    const isWanted = (one: number) => wanted.has((one | DATA_FRAME) >>> 0);
+    const sourcesOf = Map.groupBy(this.#bySource, ([key]) => key >>> 8);
+    const exactOf = Map.groupBy(this.#exact, matchKey);
+    for (const [group, id] of this.#byGroup) {
+      const form = FORM_MASK | (isPdu2(group << 8) ? PDU2_MASK : PDU1_MASK);
+      const every = { id: DATA_FRAME | (group << 8), mask: form };
+      const sources = sourcesOf.get(group) ?? [];
+      const ofSource = (key: number) => ({ id: every.id | (key & SOURCE_MASK), mask: form | SOURCE_MASK });
+      const chosen = isWanted(id)
+        ? without(
+            [every],
+            sources.filter(([, own]) => !isWanted(own)).map(([key]) => ofSource(key)),
+          )
+        : sources.filter(([, own]) => isWanted(own)).map(([key]) => ofSource(key));
+      const exact = exactOf.get(group) ?? [];
+      masks.push(
+        ...without(
+          chosen,
+          exact.map((one) => ({ id: DATA_FRAME | one, mask: FORM_MASK | CAN_EFF_MASK })),
+        ),
+      );
+    }
+    return masks.map(({ id, mask }) => ({ id: id >>> 0, mask: mask >>> 0 }));
   }
 
   /**

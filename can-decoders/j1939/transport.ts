@@ -4,6 +4,7 @@ import {
   CAN_RTR_FLAG,
   type FrameBatch,
   HEADER_BYTES,
+  type IdMask,
   OFFSET_CHANNEL,
   OFFSET_ID,
   OFFSET_LENGTH,
@@ -20,6 +21,15 @@ const SMALLEST_MESSAGE_BYTES = 9;
 /** PDU format of the connection management (PGN 60416) and of the data transfer (PGN 60160), §5.10.3 and §5.10.4. */
 const FORMAT_CONNECTION = 0xec;
 const FORMAT_DATA = 0xeb;
+
+/**
+ * The frames of both protocols, whatever their priority, source and destination. What group a packet belongs to is told by its
+ * payload alone, so who wants one long message is shown the packets of all.
+ */
+export const TRANSPORT_MASKS: readonly IdMask[] = [FORMAT_CONNECTION, FORMAT_DATA].map((format) => ({
+  id: (CAN_EFF_FLAG + (format << 16)) >>> 0,
+  mask: (CAN_EFF_FLAG + CAN_RTR_FLAG + 0x03ff_0000) >>> 0,
+}));
 
 /** Control bytes of TP.CM, SAE J1939-21 §5.10.3.1 to §5.10.3.5. */
 const CONTROL_RTS = 16;

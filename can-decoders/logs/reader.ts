@@ -1,4 +1,4 @@
-import type { FrameBatch } from '#contracts';
+import type { FrameBatch, IdMatcher } from '#contracts';
 
 export interface LogOptions {
   /** The agent's boot, 8 bytes. */
@@ -8,8 +8,8 @@ export interface LogOptions {
    * number their channels: the name is the number as it stands there.
    */
   readonly channelOf?: (name: string) => number | null;
-  /** Id words (with EFF bit) that are wanted of a channel; null wants all. Absent: all of every channel. */
-  readonly wanted?: (channel: number) => readonly number[] | null;
+  /** What is wanted of a channel, asked once for each, and again after `refilter`. Absent: all of every channel. */
+  readonly wanted?: (channel: number) => IdMatcher;
   /** Frames of a full batch. */
   readonly batchFrames?: number;
   /** Time that a batch spans at most, ns; for logs that are played in real time. */
@@ -50,6 +50,8 @@ export interface LogReader {
   readonly originNs?: bigint | null;
   /** Reads on until the chunk ends or a batch is ready; returns the offset of the first byte that was not read. */
   feed(chunk: Uint8Array, from?: number): number;
+  /** What is wanted has changed: from the next frame on `wanted` is asked anew. */
+  refilter(): void;
   /** The log has ended; to be called again after each `take`, until no batch is ready. */
   end(): void;
   /** The batch that is ready; its bytes are used again by the next `feed`. */

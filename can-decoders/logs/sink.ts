@@ -6,6 +6,7 @@ import {
   FD_SLOT_BYTES,
   type FrameBatch,
   HEADER_BYTES,
+  IdMatcher,
 } from '#contracts';
 import { Interfaces } from '../candump/interfaces.ts';
 import { SlotBuffer } from '../candump/slots.ts';
@@ -54,7 +55,7 @@ export class FrameSink {
       options.batchFrames ?? DEFAULT_BATCH_FRAMES,
       options.spanNs ?? Number.POSITIVE_INFINITY,
     );
-    this.#interfaces = new Interfaces(options.channelOf ?? (() => 0), options.wanted ?? (() => null));
+    this.#interfaces = new Interfaces(options.channelOf ?? (() => 0), options.wanted ?? (() => new IdMatcher(null)));
   }
 
   get pending(): number {
@@ -73,6 +74,10 @@ export class FrameSink {
     for (let i = length - 1, rest = number; i >= 0; i--, rest = Math.floor(rest / 10))
       this.#digits[i] = 0x30 + (rest % 10);
     return this.#interfaces.channel(this.#digits, length);
+  }
+
+  refilter(): void {
+    this.#interfaces.refilter();
   }
 
   refuse(place: number, reason: string): void {
@@ -202,6 +207,9 @@ export abstract class SinkReader implements LogReader {
     return this.sink.originNs;
   }
 
+  refilter(): void {
+    this.sink.refilter();
+  }
   take(): FrameBatch {
     return this.sink.take();
   }

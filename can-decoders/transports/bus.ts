@@ -80,6 +80,15 @@ export class Bus {
   }
 }
 
+/** What several decoders have seen together. */
+export function sumOfCounters(list: readonly TransportCounters[]): TransportCounters {
+  return {
+    j1939: added(list.flatMap(({ j1939 }) => j1939 ?? [])),
+    isotp: added(list.flatMap(({ isotp }) => isotp ?? [])),
+    obd: added(list.flatMap(({ obd }) => obd ?? [])),
+  };
+}
+
 function linkOf({ id, flow, address, flowAddress }: IsoTpEntry): IsoTpLink {
   return {
     id: wordOfId(id),

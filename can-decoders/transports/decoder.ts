@@ -1,8 +1,9 @@
-import type { FrameBatch, SignalInfo } from '#contracts';
+import type { FrameBatch, IdMask, SignalInfo } from '#contracts';
 import type { Database, Message } from '#dbc/model';
 import { createDecoder, type Decoder, type DecoderInput, type Rows } from '../decoder.ts';
 import { PgnMatcher } from '../j1939/match.ts';
 import { hasSpnStatus } from '../j1939/status.ts';
+import { TRANSPORT_MASKS } from '../j1939/transport.ts';
 import type { RowLayout } from '../layout.ts';
 import { decodePlan } from '../plan.ts';
 import { idWord } from '../signals.ts';
@@ -24,8 +25,10 @@ export interface BusDecoderInput extends DecoderInput, TransportOptions {
 
 /** A decoder of what a bus carries: frames, and the messages of its transports. */
 export interface BusDecoder extends Decoder {
-  /** Id words that sources must let through; null: any, because a parameter group has many ids. */
-  readonly ids: readonly number[] | null;
+  /** Id words that sources must let through: of the messages, and of the links that carry them. With `all` of no use. */
+  readonly ids: readonly number[];
+  /** Beside them, the frames of parameter groups, whatever their priority, source and destination. */
+  readonly masks: readonly IdMask[];
   /**
    * With `all`, the slots that the last `decode` read; else they are zero by then. Null where a bus carries nothing but
    * frames: there they are the batch's.
@@ -60,6 +63,7 @@ export function createBusDecoder(input: BusDecoderInput): BusDecoder {
         return decoder.memory;
       },
       ids,
+      masks: [],
       stage: null,
       withheld: 0,
       decode: (batch) => decoder.decode(batch),
@@ -76,13 +80,24 @@ export function createBusDecoder(input: BusDecoderInput): BusDecoder {
     isLong && stage !== null
       ? new LongRows(decodePlan(database, input.channel, signals), input.matchChannel === true ? input.channel : null)
       : null;
-  const links = isotp.flatMap(({ id, flow }) => (flow === undefined ? [id] : [id, flow]));
-  const ids = isJ1939 ? null : [...new Set([...words, ...links.map(wordOfId)])];
-  return new Composed(decoder, ids, stage, long, rules, all);
+  // A group's own ids stand in its masks: of two messages of one group and source only the first is ever met.
+  const grouped = new Set(isJ1939 ? groups.map(idWord) : []);
+  const links = isotp.filter(({ id, message }) => words.has(wordOfId(message ?? id)));
+  const carriers = links.flatMap(({ id, flow }) => (flow === undefined ? [id] : [id, flow]));
+  const own = [...words].filter((word) => !grouped.has(word));
+  const filter = {
+    ids: [...new Set([...own, ...carriers.map(wordOfId)])],
+    masks: matcher === null ? [] : [...matcher.masksOf(words), ...TRANSPORT_MASKS],
+  };
+  return new Composed(decoder, filter, stage, long, rules, all);
 }
 
+/** What sources must let through. */
+type Wanted = Pick<BusDecoder, 'ids' | 'masks'>;
+
 class Composed implements BusDecoder {
-  readonly ids: readonly number[] | null;
+  readonly ids: readonly number[];
+  readonly masks: readonly IdMask[];
   readonly stage: TransportStage | null;
   readonly #decoder: Decoder;
   readonly #long: LongRows | null;
@@ -92,7 +107,7 @@ class Composed implements BusDecoder {
 
   constructor(
     decoder: Decoder,
-    ids: readonly number[] | null,
+    { ids, masks }: Wanted,
     stage: TransportStage | null,
     long: LongRows | null,
     rules: RowRules,
@@ -100,6 +115,7 @@ class Composed implements BusDecoder {
   ) {
     this.#decoder = decoder;
     this.ids = ids;
+    this.masks = masks;
     this.stage = stage;
     this.#long = long;
     this.#rules = rules;

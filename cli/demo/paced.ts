@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { timeOfLast } from '#agent/clock';
-import type { FrameBatch, FrameSource } from '#contracts';
+import { type FrameBatch, type FrameFilter, type FrameSource, IdMatcher, keepWanted } from '#contracts';
 
 const NS_PER_MS = 1e6;
 
@@ -12,16 +12,31 @@ export function paced(source: FrameSource, speed: number): FrameSource {
     const early = startMs + timeOfLast(batch) / NS_PER_MS / speed - performance.now();
     if (early > 1) await sleep(early);
   };
+  let wanted: IdMatcher[] = [];
+  let skipped = 0;
+  const refilter = (filter: FrameFilter) => {
+    wanted = filter.ids.map((_, channel) => IdMatcher.of(filter, channel));
+  };
   return {
     name: source.name,
     ended: source.ended,
-    open: (deliver, filter) =>
-      source.open(async (batch) => {
-        await wait(batch);
-        await deliver(batch);
-      }, filter),
+    refilter,
+    open: async (deliver, filter) => {
+      refilter(filter);
+      // Read whole and filtered when due: a plan that wants little must not run ahead of its time.
+      await source.open(
+        async (batch) => {
+          await wait(batch);
+          const { bytes, slotBytes } = batch;
+          const count = keepWanted(bytes, slotBytes, batch.count, (channel) => wanted[channel]!);
+          skipped += batch.count - count;
+          if (count > 0) await deliver({ ...batch, count });
+        },
+        { ids: filter.ids.map(() => null) },
+      );
+    },
     dropped: () => source.dropped(),
-    skipped: () => source.skipped(),
+    skipped: () => skipped + source.skipped(),
     malformed: () => source.malformed(),
     close: () => source.close(),
   };

@@ -1,3 +1,5 @@
+import type { FilteredBy } from './filter.ts';
+
 /**
  * What receives from one CAN interface. A driver is a file of this folder, chosen by the configuration and imported when
  * it is used; both fill slots of `contracts/frames.ts` and hand over batches.
@@ -17,8 +19,8 @@ export interface CanOpenOptions {
   /** Slots of a batch. */
   readonly batchFrames: number;
   readonly channel: number;
-  /** Id words that have a decode right; null takes every frame. */
-  readonly ids: readonly number[] | null;
+  /** Ids and masks that have a decode right, as `filterPairs` makes them; null takes every frame. */
+  readonly pairs: Uint32Array | null;
   /** Frames of one id taken in a second; 0 without a bound. */
   readonly perSecond: number;
   /** Wanted room of the kernel's queue, bytes. */
@@ -30,6 +32,9 @@ export interface CanOpenOptions {
 export interface CanSocket {
   /** Counters since `open`; the same object, kept up to date. */
   readonly counters: CanCounters;
+  readonly filteredBy: FilteredBy;
+  /** Other ids and masks, in the kernel as in the table, without a frame lost of those that both have. Never throws. */
+  refilter(pairs: Uint32Array | null): void;
   /** The batch was taken. */
   resume(): void;
   close(): void;
@@ -46,7 +51,7 @@ export interface CanCounters {
   readonly errorFrames: number;
   /** Frames beyond the budget of their id. */
   readonly shed: number;
-  /** Frames without a decode right that the kernel's filter let through. */
+  /** Frames without a decode right that the kernel let through: of a plan with too many filters, or that waited when it changed. */
   readonly skipped: number;
   readonly busState: BusState;
   /** Times that the controller came back from bus-off. */

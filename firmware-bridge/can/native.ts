@@ -1,6 +1,6 @@
 import { type NativeHandle, nativeAddon } from '../native.ts';
 import { type BusState, type CanCounters, type CanDriver, CanOpenError, type CanSocket } from './driver.ts';
-import { kernelFilters } from './filter.ts';
+import { type FilteredBy, kernelFilters } from './filter.ts';
 
 /** Counters in the order of `enum Stat` in native/can.cc. */
 const STATS = [
@@ -21,21 +21,29 @@ const BUS_STATES: readonly BusState[] = ['active', 'warning', 'passive', 'bus-of
 export const driver: CanDriver = {
   open(options, onBatch): CanSocket {
     const addon = nativeAddon();
-    const { slotBytes, batchFrames, ids } = options;
+    const { slotBytes, batchFrames, pairs } = options;
     const slots = new Uint8Array(batchFrames * slotBytes);
     const stats = new Float64Array(STATS.length);
     let handle: NativeHandle | null;
     try {
-      handle = addon.open(
-        { ...options, slots, stats, filters: kernelFilters(ids), ids: ids === null ? null : Uint32Array.from(ids) },
-        (count, errno) => onBatch(slots, count, errno),
+      handle = addon.open({ ...options, slots, stats, filters: kernelFilters(pairs) }, (count, errno) =>
+        onBatch(slots, count, errno),
       );
     } catch (error) {
       if (error instanceof Error && 'errno' in error) throw new CanOpenError(Number(error.errno), error.message);
       throw error;
     }
+    let filteredBy = whoFilters(pairs);
     return {
       counters: new Counters(stats),
+      get filteredBy() {
+        return filteredBy;
+      },
+      refilter(other) {
+        if (handle === null) return;
+        const errno = addon.refilter(handle, kernelFilters(other), other);
+        filteredBy = errno === 0 || other === null ? whoFilters(other) : 'receiver';
+      },
       resume() {
         if (handle !== null) addon.resume(handle);
       },
@@ -46,6 +54,11 @@ export const driver: CanDriver = {
     };
   },
 };
+
+function whoFilters(pairs: Uint32Array | null): FilteredBy {
+  if (pairs === null) return 'nobody';
+  return kernelFilters(pairs) === null ? 'receiver' : 'kernel';
+}
 
 /** A view of what the addon counts. */
 class Counters implements CanCounters {

@@ -5,13 +5,14 @@ import {
   CAN_RTR_FLAG,
   CAN_SFF_MASK,
   HEADER_BYTES,
+  IdMatcher,
   OFFSET_CHANNEL,
   OFFSET_ID,
   OFFSET_LENGTH,
 } from '#contracts';
 import { readClocks } from '../boottime.ts';
 import { type BusState, type CanDriver, CanOpenError, type CanSocket } from './driver.ts';
-import { MOST_KERNEL_FILTERS } from './filter.ts';
+import { type FilteredBy, kernelFilters } from './filter.ts';
 
 /** What we use of the npm package `socketcan`, which ships no types of its own. */
 export interface SocketcanModule {
@@ -34,6 +35,8 @@ interface SocketcanMessage {
   readonly data: Uint8Array;
 }
 
+const FORM = CAN_EFF_FLAG + CAN_RTR_FLAG;
+
 /** CAN_ERR_BUSOFF and CAN_ERR_RESTARTED of `linux/can/error.h`. */
 const ERR_BUSOFF = 0x40;
 const ERR_RESTARTED = 0x100;
@@ -46,10 +49,11 @@ const ERR_RESTARTED = 0x100;
 export function socketcanDriver({ createRawChannelWithOptions }: SocketcanModule): CanDriver {
   return {
     open(options, onBatch): CanSocket {
-      const { slotBytes, batchFrames, channel, ids, coalesceMs } = options;
+      const { slotBytes, batchFrames, channel, pairs, coalesceMs } = options;
       const slots = new Uint8Array(batchFrames * slotBytes);
       const view = new DataView(slots.buffer);
-      const wanted = ids === null ? null : new Set(ids);
+      let wanted = new IdMatcher(pairs);
+      let filteredBy: FilteredBy = 'nobody';
       const counters = { received: 0, queueLost: 0, overruns: 0, errorFrames: 0, shed: 0, skipped: 0, restarts: 0 };
       let busState: BusState = 'active';
       let count = 0;
@@ -78,7 +82,7 @@ export function socketcanDriver({ createRawChannelWithOptions }: SocketcanModule
           ((ext === true ? (id & CAN_EFF_MASK) | CAN_EFF_FLAG : id & CAN_SFF_MASK) |
             (rtr === true ? CAN_RTR_FLAG : 0)) >>>
           0;
-        if (wanted !== null && !wanted.has(word)) return void counters.skipped++;
+        if (!wanted.passes(word)) return void counters.skipped++;
         // It cannot hold the kernel back: while a batch is being taken, what comes is counted and gone.
         if (paused || count === batchFrames) return void counters.shed++;
         const at = count++ * slotBytes;
@@ -93,9 +97,15 @@ export function socketcanDriver({ createRawChannelWithOptions }: SocketcanModule
         else timer ??= setTimeout(hand, coalesceMs);
       };
       let raw: SocketcanChannel;
+      const filter = (other: Uint32Array | null) => {
+        wanted = new IdMatcher(other);
+        const own = kernelFilters(other);
+        raw.setRxFilters(own === null ? [EVERYTHING] : own.length === 0 ? [NOTHING] : masksOf(own));
+        filteredBy = other === null ? 'nobody' : own === null ? 'receiver' : 'kernel';
+      };
       try {
         raw = createRawChannelWithOptions(options.interface, { timestamps: false });
-        if (ids !== null && ids.length > 0 && ids.length <= MOST_KERNEL_FILTERS) raw.setRxFilters(masksOf(ids));
+        if (pairs !== null) filter(pairs);
         raw.addListener('onMessage', onMessage);
         raw.addListener('onStopped', () => onBatch(slots, 0, constants.errno.ENODEV));
         raw.start();
@@ -105,6 +115,16 @@ export function socketcanDriver({ createRawChannelWithOptions }: SocketcanModule
       return {
         counters: Object.defineProperty(counters, 'busState', { get: () => busState }) as typeof counters & {
           readonly busState: BusState;
+        },
+        get filteredBy() {
+          return filteredBy;
+        },
+        refilter(other) {
+          try {
+            filter(other);
+          } catch {
+            // The channel is gone: what opens it again has the new filter.
+          }
         },
         resume() {
           paused = false;
@@ -118,7 +138,10 @@ export function socketcanDriver({ createRawChannelWithOptions }: SocketcanModule
   };
 }
 
-function masksOf(ids: readonly number[]): { id: number; mask: number }[] {
-  const whole = (id: number) => ((id & CAN_EFF_FLAG) !== 0 ? CAN_EFF_MASK : CAN_SFF_MASK) | CAN_EFF_FLAG | CAN_RTR_FLAG;
-  return ids.map((id) => ({ id, mask: whole(id) >>> 0 }));
+/** The package cannot set an empty list: this one is passed by remote frames of one id that the standard reserves. */
+const NOTHING = { id: FORM + CAN_EFF_MASK, mask: FORM + CAN_EFF_MASK };
+const EVERYTHING = { id: 0, mask: 0 };
+
+function masksOf(pairs: Uint32Array): { id: number; mask: number }[] {
+  return Array.from({ length: pairs.length / 2 }, (_, i) => ({ id: pairs[2 * i]!, mask: pairs[2 * i + 1]! }));
 }

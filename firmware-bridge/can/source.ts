@@ -7,9 +7,11 @@ import {
   type FrameBatch,
   type FrameFilter,
   type FrameSource,
+  filterPairs,
   TollgateError,
 } from '#contracts';
 import { type BusState, type CanCounters, type CanDriver, CanOpenError, type CanSocket } from './driver.ts';
+import type { FilteredBy } from './filter.ts';
 
 /** Slots of a batch: at full load of a 500 kbit/s bus, 60 ms. */
 const BATCH_FRAMES = 256;
@@ -39,6 +41,11 @@ export interface CanStatus {
   readonly errorFrames: number;
   readonly shed: number;
   readonly restarts: number;
+  readonly filteredBy: FilteredBy;
+  /** Ids and masks that the plan wants; 0 also where it wants every frame. */
+  readonly filters: number;
+  /** Frames without a decode right that reached the receiver, which threw them away. */
+  readonly skipped: number;
 }
 
 export interface CanSourceOptions {
@@ -92,7 +99,7 @@ class SocketSource implements CanSource {
     restarts: 0,
   };
   #deliver: ((batch: FrameBatch) => void | Promise<void>) | null = null;
-  #ids: readonly number[] | null = null;
+  #pairs: Uint32Array | null = null;
   #socket: CanSocket | null = null;
   #timer: NodeJS.Timeout | undefined;
   #down = false;
@@ -124,10 +131,15 @@ class SocketSource implements CanSource {
 
   async open(deliver: (batch: FrameBatch) => void | Promise<void>, filter: FrameFilter): Promise<void> {
     this.#deliver = deliver;
-    this.#ids = filter.ids[this.#options.channel] ?? null;
+    this.#pairs = filterPairs(filter, this.#options.channel);
     this.#tryOpen();
     this.#timer = setInterval(() => this.#look(), LOOK_MS);
     this.#timer.unref();
+  }
+
+  refilter(filter: FrameFilter): void {
+    this.#pairs = filterPairs(filter, this.#options.channel);
+    this.#socket?.refilter(this.#pairs);
   }
 
   dropped(): { count: number; exact: boolean } {
@@ -156,6 +168,9 @@ class SocketSource implements CanSource {
       errorFrames: sum('errorFrames'),
       shed: sum('shed'),
       restarts: sum('restarts'),
+      filteredBy: this.#socket?.filteredBy ?? 'nobody',
+      filters: (this.#pairs?.length ?? 0) / 2,
+      skipped: sum('skipped'),
     };
   }
 
@@ -175,7 +190,7 @@ class SocketSource implements CanSource {
           slotBytes: fd ? FD_SLOT_BYTES : CLASSIC_SLOT_BYTES,
           batchFrames: BATCH_FRAMES,
           channel,
-          ids: this.#ids,
+          pairs: this.#pairs,
           perSecond: idBudget,
           receiveBuffer: RECEIVE_BUFFER,
           coalesceMs: COALESCE_MS,

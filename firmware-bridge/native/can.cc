@@ -36,13 +36,32 @@ constexpr uint8_t kBrs = 1, kEsi = 2, kFdf = 4;
 enum Stat { kReceived, kQueueLost, kOverruns, kErrorFrames, kShed, kSkipped, kBusState, kRestarts, kBatches, kReads, kStats };
 enum BusState { kActive, kWarning, kPassive, kBusOff };
 
-// How many frames of one id came in the running second.
-struct Budget {
+// One id, or the ids that a mask leaves together; with how many frames of one id came in the running second.
+struct Entry {
   uint32_t id;
   uint32_t second;
   uint32_t used;
   bool taken;
 };
+
+// What the plan wants of one mask: entries from `first` on, as many as `last` + 1, an open hash table.
+struct Table {
+  uint32_t mask;
+  uint32_t first, last;
+  // Every id of it is one entry, which counts its frames.
+  bool whole;
+};
+
+// The plan's pairs of id and mask, by mask: a frame is wanted where (id & mask) is in the table of one of them.
+struct Filter {
+  std::vector<Table> tables;
+  std::vector<Entry> entries;
+  // No filter at all: every frame is wanted, and has no budget.
+  bool none;
+};
+
+// Ids that came through a mask are told apart here, for their budgets: room for more than a bus has, and never more.
+constexpr uint32_t kLearned = 1024, kProbes = 8;
 
 struct Receiver {
   napi_env env;
@@ -66,31 +85,89 @@ struct Receiver {
   bool timed, paused, closed;
   int64_t lastNs;
   uint32_t lastLost;
-  std::vector<Budget> budgets;
-  uint32_t budgetMask, perSecond;
+  Filter filter;
+  std::vector<Entry> learned;
+  uint32_t perSecond;
   mmsghdr messages[kBurst];
   iovec parts[kBurst];
   alignas(cmsghdr) uint8_t control[kBurst][CMSG_SPACE(sizeof(timespec)) + CMSG_SPACE(sizeof(uint32_t))];
 };
 
-// Whether a frame of this id is within its budget; ids outside the plan have none.
-bool within(Receiver &r, uint32_t id, uint32_t second) {
-  if (r.budgets.empty()) return true;
-  for (uint32_t at = (id * 0x9e3779b1u) & r.budgetMask;; at = (at + 1) & r.budgetMask) {
-    Budget &one = r.budgets[at];
-    if (!one.taken) {
-      r.stats[kSkipped]++;
-      return false;
+uint32_t hash(uint32_t id) { return id * 0x9e3779b1u; }
+
+// The entry of a masked id, or null.
+Entry *find(Filter &filter, const Table &table, uint32_t id) {
+  for (uint32_t at = hash(id) & table.last;; at = (at + 1) & table.last) {
+    Entry &one = filter.entries[table.first + at];
+    if (!one.taken) return nullptr;
+    if (one.id == id) return &one;
+  }
+}
+
+Filter filterOf(const std::vector<uint32_t> &pairs, bool filtered) {
+  Filter filter{{}, {}, !filtered};
+  for (size_t pair = 0; pair + 1 < pairs.size(); pair += 2) {
+    const uint32_t mask = pairs[pair + 1];
+    bool known = false;
+    for (const Table &table : filter.tables) known |= table.mask == mask;
+    if (known) continue;
+    uint32_t ids = 0, last = 15;
+    for (size_t at = pair; at + 1 < pairs.size(); at += 2) ids += pairs[at + 1] == mask;
+    while (last + 1 < ids * 2) last = last * 2 + 1;
+    const uint32_t form = CAN_EFF_FLAG | CAN_RTR_FLAG;
+    // With the shorter mask all 29 bits of a frame are told: a frame with 11 has no more.
+    const bool whole = mask == (form | CAN_EFF_MASK) || mask == (form | CAN_SFF_MASK);
+    const Table table{mask, static_cast<uint32_t>(filter.entries.size()), last, whole};
+    filter.entries.resize(filter.entries.size() + last + 1);
+    for (size_t from = pair; from + 1 < pairs.size(); from += 2) {
+      if (pairs[from + 1] != mask) continue;
+      const uint32_t id = pairs[from] & mask;
+      if (find(filter, table, id) != nullptr) continue;
+      uint32_t at = hash(id) & last;
+      while (filter.entries[table.first + at].taken) at = (at + 1) & last;
+      filter.entries[table.first + at] = {id, 0, 0, true};
     }
-    if (one.id != id) continue;
-    if (one.second != second) one = {id, second, 0, true};
-    if (r.perSecond != 0 && one.used >= r.perSecond) {
+    // Whole ids are most of a plan: asked first.
+    filter.tables.insert(whole ? filter.tables.begin() : filter.tables.end(), table);
+  }
+  return filter;
+}
+
+// The count of an id that came through a mask. Where all that it could have are other ids' of this second, it shares one.
+Entry &learn(Receiver &r, uint32_t id, uint32_t second) {
+  uint32_t at = hash(id) & (kLearned - 1);
+  Entry *free = nullptr;
+  for (uint32_t probe = 0; probe < kProbes; probe++, at = (at + 1) & (kLearned - 1)) {
+    Entry &one = r.learned[at];
+    if (one.taken && one.id == id) return one;
+    if (free == nullptr && (!one.taken || one.second != second)) free = &one;
+  }
+  if (free == nullptr) return r.learned[hash(id) & (kLearned - 1)];
+  *free = {id, second, 0, true};
+  return *free;
+}
+
+// Whether a frame is wanted and within the budget of its id.
+bool within(Receiver &r, uint32_t id, uint32_t second) {
+  if (r.filter.none) return true;
+  for (const Table &table : r.filter.tables) {
+    Entry *found = find(r.filter, table, id & table.mask);
+    if (found == nullptr) continue;
+    if (r.perSecond == 0) return true;
+    Entry &one = table.whole ? *found : learn(r, id, second);
+    if (one.second != second) {
+      one.second = second;
+      one.used = 0;
+    }
+    if (one.used >= r.perSecond) {
       r.stats[kShed]++;
       return false;
     }
     one.used++;
     return true;
   }
+  r.stats[kSkipped]++;
+  return false;
 }
 
 // Error frames are no data: they become bus state and counters. A storm of them costs no call of JavaScript.
@@ -139,6 +216,7 @@ bool settle(Receiver &r, unsigned read) {
   const int64_t now = nanoseconds(CLOCK_BOOTTIME);
   const int64_t toBoot = now - nanoseconds(CLOCK_REALTIME);
   const uint32_t payload = r.slotBytes - kHeader;
+  const auto second = static_cast<uint32_t>(now / 1'000'000'000);
   bool changed = false;
   uint32_t kept = r.count;
   for (unsigned i = 0; i < read; i++) {
@@ -168,7 +246,11 @@ bool settle(Receiver &r, unsigned read) {
       continue;
     }
     r.stats[kReceived]++;
-    if (!within(r, id, static_cast<uint32_t>(now / 1'000'000'000))) continue;
+    if (!within(r, id, second)) {
+      // Of a frame that nobody wants nothing stays, not even until the slot is used again.
+      memset(slot, 0, r.slotBytes);
+      continue;
+    }
     // Stamps of several CPUs may cross by a little; the order of the queue is the order of the bus.
     if (time < r.lastNs) time = r.lastNs;
     r.lastNs = time;
@@ -286,11 +368,13 @@ uint32_t number(napi_env env, napi_value object, const char *name) {
   return value;
 }
 
-std::vector<uint32_t> words(napi_env env, napi_value object, const char *name) {
-  const napi_value value = property(env, object, name);
+bool isTyped(napi_env env, napi_value value) {
   bool typed = false;
-  napi_is_typedarray(env, value, &typed);
-  if (!typed) return {};
+  return napi_is_typedarray(env, value, &typed) == napi_ok && typed;
+}
+
+std::vector<uint32_t> words(napi_env env, napi_value value) {
+  if (!isTyped(env, value)) return {};
   size_t length;
   void *data;
   napi_typedarray_type type;
@@ -312,6 +396,14 @@ void *bytesOf(napi_env env, napi_value value, napi_typedarray_type wanted, size_
 
 int option(int fd, int level, int name, const void *value, socklen_t size) { return setsockopt(fd, level, name, value, size); }
 
+// Pairs of id and mask, as struct can_filter has them. Without a filter everything passes; with none in it, nothing does. The
+// kernel registers the new list before it lets go of the old one: what both have is never missed.
+bool setFilters(int fd, const std::vector<uint32_t> &filters, bool filtered) {
+  constexpr can_filter everything{0, 0};
+  return filtered ? option(fd, SOL_CAN_RAW, CAN_RAW_FILTER, filters.data(), static_cast<socklen_t>(filters.size() * 4)) == 0
+                  : option(fd, SOL_CAN_RAW, CAN_RAW_FILTER, &everything, sizeof everything) == 0;
+}
+
 // A bound, filtered socket, or -1 and errno.
 int openSocket(const std::string &name, bool fdFrames, uint32_t buffer, const std::vector<uint32_t> &filters, bool filtered) {
   const int fd = socket(PF_CAN, SOCK_RAW | SOCK_NONBLOCK | SOCK_CLOEXEC, CAN_RAW);
@@ -320,9 +412,8 @@ int openSocket(const std::string &name, bool fdFrames, uint32_t buffer, const st
   const can_err_mask_t errors = CAN_ERR_MASK;
   ifreq request{};
   strncpy(request.ifr_name, name.c_str(), IFNAMSIZ - 1);
-  // Pairs of id and mask, as struct can_filter has them. No filter at all takes everything; none of the plan takes nothing.
   const bool settled =
-      (!filtered || option(fd, SOL_CAN_RAW, CAN_RAW_FILTER, filters.data(), static_cast<socklen_t>(filters.size() * 4)) == 0) &&
+      (!filtered || setFilters(fd, filters, true)) &&
       option(fd, SOL_CAN_RAW, CAN_RAW_ERR_FILTER, &errors, sizeof errors) == 0 &&
       (!fdFrames || option(fd, SOL_CAN_RAW, CAN_RAW_FD_FRAMES, &on, sizeof on) == 0) &&
       option(fd, SOL_SOCKET, SO_TIMESTAMPNS, &on, sizeof on) == 0 && option(fd, SOL_SOCKET, SO_RXQ_OVFL, &on, sizeof on) == 0 &&
@@ -341,7 +432,7 @@ int openSocket(const std::string &name, bool fdFrames, uint32_t buffer, const st
   return -1;
 }
 
-// open({interface, slots, slotBytes, channel, receiveBuffer, stats, filters, ids, perSecond, coalesceMs}, onBatch)
+// open({interface, slots, slotBytes, channel, receiveBuffer, stats, filters, pairs, perSecond, coalesceMs}, onBatch)
 napi_value open(napi_env env, napi_callback_info info) {
   size_t argc = 2;
   napi_value args[2];
@@ -358,11 +449,9 @@ napi_value open(napi_env env, napi_callback_info info) {
   if (!sized || slotsAt == nullptr || statsAt == nullptr || bytes < slotBytes || counters < kStats || length == 0) {
     return fail(env, "open", EINVAL);
   }
-  const napi_value filters = property(env, args[0], "filters");
-  bool filtered = false;
-  napi_is_typedarray(env, filters, &filtered);
+  const napi_value filters = property(env, args[0], "filters"), pairs = property(env, args[0], "pairs");
   const int fd = openSocket({name, length}, slotBytes == kHeader + CANFD_MAX_DLEN, number(env, args[0], "receiveBuffer"),
-                            words(env, args[0], "filters"), filtered);
+                            words(env, filters), isTyped(env, filters));
   if (fd < 0) return fail(env, "open", errno);
 
   auto *r = new Receiver{};
@@ -372,18 +461,8 @@ napi_value open(napi_env env, napi_callback_info info) {
   r->channel = static_cast<uint8_t>(number(env, args[0], "channel"));
   r->coalesceMs = number(env, args[0], "coalesceMs");
   r->perSecond = number(env, args[0], "perSecond");
-  const std::vector<uint32_t> ids = words(env, args[0], "ids");
-  if (!ids.empty()) {
-    uint32_t size = 16;
-    while (size < ids.size() * 2) size *= 2;
-    r->budgets.resize(size);
-    r->budgetMask = size - 1;
-    for (const uint32_t id : ids) {
-      uint32_t at = (id * 0x9e3779b1u) & r->budgetMask;
-      while (r->budgets[at].taken && r->budgets[at].id != id) at = (at + 1) & r->budgetMask;
-      r->budgets[at] = {id, 0, 0, true};
-    }
-  }
+  r->filter = filterOf(words(env, pairs), isTyped(env, pairs));
+  r->learned.resize(kLearned);
   r->slots = static_cast<uint8_t *>(slotsAt);
   r->capacity = static_cast<uint32_t>(bytes / slotBytes);
   r->stats = static_cast<double *>(statsAt);
@@ -414,13 +493,31 @@ napi_value open(napi_env env, napi_callback_info info) {
   return handle;
 }
 
+Receiver *receiverOf(napi_env env, napi_value handle) {
+  void *data = nullptr;
+  napi_get_value_external(env, handle, &data);
+  return static_cast<Receiver *>(data);
+}
+
 Receiver *receiverOf(napi_env env, napi_callback_info info) {
   size_t argc = 1;
   napi_value handle;
-  void *data = nullptr;
   napi_get_cb_info(env, info, &argc, &handle, nullptr, nullptr);
-  napi_get_value_external(env, handle, &data);
-  return static_cast<Receiver *>(data);
+  return receiverOf(env, handle);
+}
+
+// refilter(handle, filters, pairs): the kernel's filter and the table of the open socket. The table always counts; the kernel's
+// answer, 0 or an error number, is returned.
+napi_value refilter(napi_env env, napi_callback_info info) {
+  size_t argc = 3;
+  napi_value args[3];
+  napi_get_cb_info(env, info, &argc, args, nullptr, nullptr);
+  Receiver *r = receiverOf(env, args[0]);
+  if (r == nullptr || r->closed) return fail(env, "refilter", EBADF);
+  r->filter = filterOf(words(env, args[2]), isTyped(env, args[2]));
+  napi_value answer;
+  napi_create_int32(env, setFilters(r->fd, words(env, args[1]), isTyped(env, args[1])) ? 0 : errno, &answer);
+  return answer;
 }
 
 // resume(handle): the batch was taken; reading goes on. Within `onBatch` it goes on when that returns.
@@ -445,6 +542,7 @@ napi_value shutDown(napi_env env, napi_callback_info info) {
 
 void defineCan(napi_env env, napi_value exports) {
   define(env, exports, "open", open);
+  define(env, exports, "refilter", refilter);
   define(env, exports, "resume", resume);
   define(env, exports, "close", shutDown);
 }

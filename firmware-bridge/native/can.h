@@ -16,7 +16,7 @@ inline int64_t nanoseconds(clockid_t clock) {
 void define(napi_env env, napi_value exports, const char *name, napi_callback function);
 napi_value fail(napi_env env, const char *what, int error);
 
-// can.cc: open, resume, close.
+// can.cc: open, refilter, resume, close.
 void defineCan(napi_env env, napi_value exports);
 
 }  // namespace tollgate

@@ -104,10 +104,12 @@ describe('a unit with an owner', () => {
     expect(await samples(open)).toEqual({ [UID]: 100 });
   });
 
-  it('tells the sources of every id that a consent could open', async () => {
+  it('lets its sources deliver nothing before a grant, and then what it opened', async () => {
     const { start } = await place();
-    const { unit } = await start();
-    expect(unit.filter.ids[0]).toEqual(expect.arrayContaining([MOTION, BATTERY]));
+    const { unit, control } = await start();
+    expect(unit.filter.ids).toEqual([[]]);
+    await control.receive(both[0]);
+    expect(unit.filter.ids[0]).toContain(MOTION);
     expect(unit.filter.ids[0]).not.toContain(STEERING);
   });
 

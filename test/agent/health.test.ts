@@ -90,6 +90,7 @@ describe('health', () => {
     const can = {
       name: 'can0',
       open: async () => undefined,
+      refilter: () => undefined,
       ended: Promise.resolve(),
       dropped: () => ({ count: 6, exact: false }),
       skipped: () => 0,

@@ -87,7 +87,8 @@ function broadcast(source: number, ms: number, speed: number): TestFrame[] {
 describe('the path of a message of J1939', () => {
   it('is that of a frame, whatever source sent it and however batches are cut', async () => {
     const unit = await unitWith({});
-    expect(unit.filter.ids).toEqual([null]);
+    expect(unit.filter.ids).toEqual([[0x300]]);
+    expect(unit.filter.masks![0]).toHaveLength(3);
     const frames = [...broadcast(0, 20, 1000), ...broadcast(9, 25, 2000)].sort((a, b) => a.time! - b.time!);
     expect(await sent(unit, batchOf(frames.slice(0, 3)), batchOf(frames.slice(3)))).toEqual([
       [20, 1000],

@@ -8,6 +8,7 @@ import {
   CANFD_FDF,
   FD_SLOT_BYTES,
   type FrameBatch,
+  IdMatcher,
 } from '#contracts';
 import { type CandumpOptions, CandumpParser } from '#decoders';
 
@@ -208,7 +209,7 @@ describe('batches of a log', () => {
         names.push(name);
         return name === 'vcan0' ? null : Number(name.at(-1));
       },
-      wanted: (channel) => (channel === 0 ? [1] : null),
+      wanted: (channel) => IdMatcher.of({ ids: [[1], null] }, channel),
     });
     expect(names).toEqual(['can1', 'vcan0', 'can0']);
     expect(frames.map(({ channel, id }) => [channel, id])).toEqual([

@@ -143,8 +143,15 @@ describe('a bus of J1939', () => {
     expect(decoder.stage!.memory.every((bytes) => bytes.every((byte) => byte === 0))).toBe(true);
   });
 
-  it('asks its sources for every frame: a group has more ids than a filter holds', () => {
-    expect(make(database).decoder.ids).toBeNull();
+  it('asks its sources for its groups, whatever their priority, source and destination, and for the packets of long messages', () => {
+    const signals = signalInfos(database).filter(({ message }) => message === 'CCVS');
+    const { ids, masks } = make(database, { signals }).decoder;
+    expect(ids).toEqual([]);
+    expect(masks.map(({ id, mask }) => [id, mask].map((one) => one.toString(16)))).toEqual([
+      ['80fef100', 'c3ffff00'],
+      ['80ec0000', 'c3ff0000'],
+      ['80eb0000', 'c3ff0000'],
+    ]);
   });
 });
 
@@ -224,7 +231,12 @@ BO_ 256 Plain: 8 ECU
   });
 
   it('asks its sources for the ids of both directions', () => {
-    expect([...make(database, { isotp }).decoder.ids!].sort((a, b) => a - b)).toEqual([256, 0x710, 0x718]);
+    expect([...make(database, { isotp }).decoder.ids].sort((a, b) => a - b)).toEqual([256, 0x710, 0x718]);
+  });
+
+  it('asks for nothing of a link whose message nobody decodes', () => {
+    const signals = signalInfos(database).filter(({ message }) => message === 'Plain');
+    expect(make(database, { isotp, signals }).decoder.ids).toEqual([256]);
   });
 
   it('may use extended addressing, and an id of the database that is not its own', () => {

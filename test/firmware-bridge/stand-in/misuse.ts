@@ -18,7 +18,7 @@ function options(more: Partial<Record<keyof NativeOpen, unknown>> = {}): NativeO
     receiveBuffer: 65_536,
     stats: new Float64Array(STATS),
   };
-  return { ...usual, filters: null, ids: null, perSecond: 0, coalesceMs: 1, ...more } as NativeOpen;
+  return { ...usual, filters: null, pairs: null, perSecond: 0, coalesceMs: 1, ...more } as NativeOpen;
 }
 
 function refusal(more: Partial<Record<keyof NativeOpen, unknown>>): unknown {
