@@ -1,6 +1,9 @@
 import { constants } from 'node:os';
+import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { buildStandIn, misuse, transmit } from './stand-in/rig.ts';
+import { CAN_ERR_FLAG, filterPairs, IdMatcher } from '#contracts';
+import { channelFilter, idWords } from '../contracts/filters.ts';
+import { buildStandIn, filtered, misuse, transmit } from './stand-in/rig.ts';
 
 const standIn = buildStandIn();
 const all = (ids: number) => Array.from({ length: ids }, (_, i) => 0x100 + i);
@@ -39,6 +42,59 @@ describe.skipIf(standIn === null)('our CAN receiver (needs the package g++)', ()
     expect(seen.frames).toBeLessThanOrEqual(8_000);
     expect(seen.frames + seen.shed).toBe(60_000);
     expect(Object.keys(seen.perId)).toEqual(['256', '257']);
+  });
+
+  it('sheds the flood of one id also where a mask lets it through, and keeps the others of its group', async () => {
+    const env = { ID_BUDGET: '2000', COUNT_IDS: '1' };
+    const group = { id: 0x100, mask: 0xc00007f0 };
+    const seen = await transmit(
+      standIn!,
+      { frames: 60_000, rate: 60_000, ids: 2 },
+      { plan: [SENTINEL], masks: [group], env },
+    );
+    expect(seen.frames).toBeLessThanOrEqual(8_000);
+    expect(seen.frames + seen.shed).toBe(60_000);
+    expect(Object.keys(seen.perId)).toEqual(['256', '257']);
+    expect(Math.abs(seen.perId[256]! - seen.perId[257]!)).toBeLessThanOrEqual(2);
+  });
+
+  it('has the rule of the kernel for any filter, also for those that follow while it is open', async () => {
+    const plan = fc.record({
+      wanted: fc.option(channelFilter, { freq: 20 }),
+      words: fc.array(idWords, { maxLength: 60 }),
+    });
+    const rounds = fc.sample(plan, { numRuns: 120, seed: 3 }).map(({ wanted, words }) => ({
+      pairs: wanted === null ? null : [...filterPairs({ ids: [wanted.ids], masks: [wanted.masks] }, 0)!],
+      words: [...words, ...(wanted?.ids ?? []), ...(wanted?.masks.map(({ id }) => id) ?? [])],
+    }));
+    const seen = await filtered(standIn!, rounds);
+    expect(seen.map(({ kept, skipped }) => ({ kept, skipped }))).toEqual(
+      rounds.map(({ pairs, words }) => {
+        const matcher = new IdMatcher(pairs === null ? null : Uint32Array.from(pairs));
+        const frames = words.filter((word) => (word & CAN_ERR_FLAG) === 0);
+        const kept = frames.filter((word) => matcher.passes(word));
+        return { kept, skipped: frames.length - kept.length };
+      }),
+    );
+  });
+
+  it('keeps a plan that is too large for the kernel in its own table, and says so', async () => {
+    const words = [0x100, 0x17f, 0x2ff];
+    const pairs = (ids: readonly number[]) => [...filterPairs({ ids: [ids] }, 0)!];
+    const many = Array.from({ length: 513 }, (_, i) => 0x100 + i);
+    expect(
+      await filtered(standIn!, [
+        { pairs: pairs(many.slice(1)), words },
+        { pairs: pairs(many), words },
+        { pairs: null, words },
+        { pairs: [], words },
+      ]),
+    ).toEqual([
+      { kept: [0x17f, 0x2ff], skipped: 1, filteredBy: 'kernel' },
+      { kept: words, skipped: 0, filteredBy: 'receiver' },
+      { kept: words, skipped: 0, filteredBy: 'nobody' },
+      { kept: [], skipped: 3, filteredBy: 'kernel' },
+    ]);
   });
 
   it('refuses slots that the kernel would write beyond, and outlives a handle and a thread that end in the wrong order', async () => {

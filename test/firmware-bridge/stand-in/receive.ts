@@ -1,7 +1,7 @@
 /**
  * A program that receives from `can0` until the sentinel (id 0x7ff) came, and prints one JSON line of what it saw.
  *
- *   receive.ts DRIVER PLAN FD BUSY   DRIVER: native, or the folder of npm's socketcan; PLAN: JSON of the ids (null: all); FD: 1 takes CAN FD; BUSY: ms of blocked loop a batch
+ *   receive.ts DRIVER PLAN FD BUSY   DRIVER: native, or the folder of npm's socketcan; PLAN: JSON of ids (null: all) and masks; FD: 1 takes CAN FD; BUSY: ms of blocked loop a batch
  */
 
 import { createRequire } from 'node:module';
@@ -60,7 +60,8 @@ function take({ bytes, slotBytes, count }: FrameBatch): void {
   while (performance.now() < until);
 }
 
-await source.open(take, { ids: [null, null, null, JSON.parse(plan!)] });
+const { ids, masks } = JSON.parse(plan!);
+await source.open(take, { ids: [null, null, null, ids], masks: [[], [], [], masks] });
 process.stdout.write('open\n');
 await over;
 await source.close();

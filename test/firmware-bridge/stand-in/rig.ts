@@ -1,11 +1,13 @@
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtempSync } from 'node:fs';
+import { mkdtempSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
+import type { IdMask } from '#contracts';
 import { buildAddon } from '../../../scripts/addons.mjs';
+import type { Round, RoundSeen } from './filter.ts';
 
 const here = (file: string) => fileURLToPath(new URL(file, import.meta.url));
 
@@ -37,6 +39,7 @@ export interface Receiving {
   /** `native`, or the folder of npm's socketcan. */
   readonly driver?: string;
   readonly plan?: readonly number[] | null;
+  readonly masks?: readonly IdMask[];
   readonly fd?: boolean;
   /** ms of blocked event loop a batch. */
   readonly busy?: number;
@@ -64,12 +67,12 @@ let port = 20_000 + (process.pid % 20_000);
 export async function transmit(
   standIn: StandIn,
   { frames, rate, ids = 16, bytes = 8 }: Sending,
-  { driver = 'native', plan = null, fd = false, busy = 0, env = {} }: Receiving = {},
+  { driver = 'native', plan = null, masks = [], fd = false, busy = 0, env = {} }: Receiving = {},
 ): Promise<Received> {
   port += 10;
   const receiver = spawn(
     process.execPath,
-    [here('receive.ts'), driver, JSON.stringify(plan), fd ? '1' : '0', String(busy)],
+    [here('receive.ts'), driver, JSON.stringify({ ids: plan, masks }), fd ? '1' : '0', String(busy)],
     {
       env: { ...process.env, ...env, LD_PRELOAD: standIn.shim, STAND_IN_PORT: String(port) },
       stdio: ['ignore', 'pipe', 'inherit'],
@@ -96,6 +99,21 @@ export async function misuse(
   child.stdout!.on('data', (chunk) => (out += chunk));
   await exited(child);
   return { code: child.exitCode, seen: JSON.parse(out || '{}') };
+}
+
+/** Runs filter.ts: what the receiver handed over under each filter. */
+export async function filtered(standIn: StandIn, rounds: readonly Round[]): Promise<readonly RoundSeen[]> {
+  port += 10;
+  const file = join(mkdtempSync(join(tmpdir(), 'tollgate-filter-')), 'rounds.json');
+  writeFileSync(file, JSON.stringify(rounds));
+  const child = spawn(process.execPath, [here('filter.ts'), file], {
+    env: { ...process.env, LD_PRELOAD: standIn.shim, STAND_IN_PORT: String(port) },
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
+  let out = '';
+  child.stdout!.on('data', (chunk) => (out += chunk));
+  await exited(child);
+  return JSON.parse(out);
 }
 
 async function run(program: string, args: readonly string[]): Promise<string> {
