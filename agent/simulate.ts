@@ -3,6 +3,7 @@ import { type FrameSource, TollgateError } from '#contracts';
 import type { Denial, Plan } from '#policies';
 import { ALG_EDDSA } from '#wire';
 import { FrameClock } from './clock.ts';
+import { NO_TRANSPORTS, type TransportCounts, transportCounts } from './counts.ts';
 import type { Documents } from './documents.ts';
 import { filterOf } from './lanes.ts';
 import { pathOf } from './path.ts';
@@ -45,6 +46,7 @@ export interface SimulatedStream {
 
 export interface Simulation {
   readonly frames: number;
+  readonly transports: TransportCounts;
   readonly fields: readonly SimulatedField[];
   readonly streams: readonly SimulatedStream[];
   /** Signals that no sample of would have left, each with rule and constraint. */
@@ -188,20 +190,16 @@ export async function simulate(options: SimulateOptions): Promise<Simulation> {
   await turn;
   await pipeline.finish();
   collect();
-  return report(
-    plan,
-    store,
-    [...kept.values()],
-    pipeline.counts.frames + sources.reduce((sum, one) => sum + one.skipped(), 0),
-  );
+  const frames = pipeline.counts.frames + sources.reduce((sum, one) => sum + one.skipped(), 0);
+  const transports = transportCounts(lanes, NO_TRANSPORTS);
+  return { frames, transports, ...report(plan, store, [...kept.values()]) };
 }
 
 function report(
   plan: Plan,
   store: CountingStore,
   kept: readonly { stream: number; signal: number; rule: string; constraint: string; count: number }[],
-  frames: number,
-): Simulation {
+): Omit<Simulation, 'frames' | 'transports'> {
   const fields = plan.streams.flatMap((stream, s) =>
     stream.signals.map(({ signal, operation, rule }, i): SimulatedField => {
       const { campaign, recipient, purpose, agreement } = stream;
@@ -227,7 +225,7 @@ function report(
     const overBudget = [...keys].reduce((sum, key) => sum + (store.refused.get(key) ?? 0), 0);
     return { campaign, recipient, purpose, agreement, records, bytes, overBudget };
   });
-  return { frames, fields, streams, denials: plan.denials, raised: plan.raised };
+  return { fields, streams, denials: plan.denials, raised: plan.raised };
 }
 
 const hex = (bytes: Uint8Array) => Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString('hex');

@@ -1,5 +1,7 @@
+import type { TransportCounts } from '#agent/counts';
 import { TollgateError } from '#contracts';
 import type { IsoTpEntry, J1939Mode, TransportOptions } from '#decoders';
+import { count } from './text.ts';
 
 /** Options of commands that read a bus, for `parseArgs`. */
 export const TRANSPORT_ARGUMENTS = {
@@ -52,4 +54,53 @@ function entryOf(option: string, text: string, content: 'message' | 'obd'): IsoT
     throw new TollgateError('TG_CLI_USAGE', `${option} takes ID[,FLOW[,MESSAGE]] in hexadecimal, not "${text}"`);
   }
   return entry;
+}
+
+/** What the transports have seen, a row each; none where a plan needs no transport. */
+export function transportRows({ j1939, isotp, obd, withheld }: TransportCounts): string[][] {
+  const rows: string[][] = [];
+  if (j1939 !== null) {
+    const { complete, timeout, aborted, missing, replaced, noRoom, unfinished, malformed, stray } = j1939;
+    const reasons = { 'timed out': timeout, aborted, 'with a gap': missing, replaced, 'cut by a restart': unfinished };
+    rows.push(['J1939', messageText(complete, reasons, noRoom, malformed, stray)]);
+  }
+  if (isotp !== null) {
+    const { complete, timeout, sequence, replaced, overflow, shortFrame, tooLong, unfinished, malformed, stray } =
+      isotp;
+    const reasons = {
+      'timed out': timeout,
+      'with a gap': sequence + shortFrame,
+      replaced,
+      'given up by the receiver': overflow,
+      'cut by a restart': unfinished,
+    };
+    rows.push(['ISO-TP', messageText(complete, reasons, tooLong, malformed, stray)]);
+  }
+  if (obd !== null) {
+    const { parameters, negative, malformed } = obd;
+    rows.push(['OBD', `${count(parameters)} parameters, ${count(negative)} refusals, ${count(malformed)} malformed`]);
+  }
+  if (rows.length > 0 || withheld > 0)
+    rows.push(['values withheld', `${count(withheld)} that say "not available" or "error"`]);
+  return rows;
+}
+
+function messageText(
+  complete: number,
+  reasons: Readonly<Record<string, number>>,
+  dropped: number,
+  malformed: number,
+  stray: number,
+): string {
+  const incomplete = Object.values(reasons).reduce((sum, one) => sum + one, 0);
+  const why = Object.entries(reasons)
+    .filter(([, one]) => one > 0)
+    .map(([reason, one]) => `${count(one)} ${reason}`)
+    .join(', ');
+  return [
+    `${count(complete)} messages`,
+    `${count(incomplete)} incomplete${why === '' ? '' : ` (${why})`}`,
+    `${count(dropped)} without room`,
+    `${count(malformed)} frames malformed, ${count(stray)} stray`,
+  ].join(', ');
 }

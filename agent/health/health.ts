@@ -17,6 +17,12 @@ export interface SourceHealth {
   readonly shed?: number;
   readonly errorFrames?: number;
   readonly restarts?: number;
+  /** `kernel`, `receiver` or `nobody`: who leaves out what the plan does not want. */
+  readonly filteredBy?: string;
+  /** Ids and masks of the filter. */
+  readonly filters?: number;
+  /** Frames that nobody wants and that were thrown away here; those that the kernel left out are counted nowhere. */
+  readonly skipped: number;
   readonly dropped: number;
   /** Whether `dropped` is all; else it is a lower bound. */
   readonly exact: boolean;
@@ -103,6 +109,8 @@ interface LiveStatus {
     readonly shed: number;
     readonly errorFrames: number;
     readonly restarts: number;
+    readonly filteredBy: string;
+    readonly filters: number;
   };
 }
 
@@ -113,8 +121,9 @@ function isLive(source: FrameSource): source is FrameSource & LiveStatus {
 function sourceHealth(source: FrameSource): SourceHealth {
   const { count: dropped, exact } = source.dropped();
   const { name } = source;
-  if (!isLive(source)) return { name, health: 'ok', dropped, exact };
-  const { overruns, health, received, queueLost, shed, errorFrames, restarts } = source.status();
+  const skipped = source.skipped();
+  if (!isLive(source)) return { name, health: 'ok', skipped, dropped, exact };
+  const { overruns, health, received, queueLost, shed, errorFrames, restarts, filteredBy, filters } = source.status();
   return {
     name,
     health,
@@ -124,6 +133,9 @@ function sourceHealth(source: FrameSource): SourceHealth {
     shed,
     errorFrames,
     restarts,
+    filteredBy,
+    filters,
+    skipped,
     dropped,
     exact,
   };

@@ -10,6 +10,7 @@ import { defectsText } from '../database.ts';
 import { contextOf } from '../policies.ts';
 import { Progress } from '../progress.ts';
 import { bold, bytes, count, table } from '../text.ts';
+import { TRANSPORT_ARGUMENTS, TRANSPORT_HELP, transportOptions, transportRows } from '../transports.ts';
 
 export const command: Command = {
   name: 'policy simulate',
@@ -17,7 +18,7 @@ export const command: Command = {
   package: 'unit',
   help: `
 Usage: tollgate policy simulate LOG --dbc F [--mapping F] --campaign F… --agreement F… [--law-pack F]… [--context KEY=VALUE]…
-                                [--against F]… [--json]
+                                [--j1939 MODE] [--isotp LINK]… [--obd LINK]… [--against F]… [--json]
 
 Takes the log through decoding, gate, operations and sealing as a unit does, and counts. For each signal of each campaign: the values that
 would have left, under which rule and operation, and what was kept back by which rule and constraint. For each stream: records and bytes.
@@ -28,6 +29,7 @@ would have left, under which rule and operation, and what was kept back by which
   --agreement F       what the owner allows (JSON-LD); may be repeated
   --law-pack F        what the land forbids; may be repeated
   --context KEY=VALUE where context comes from, as in a configuration: speed=Vehicle.Speed; may be repeated (default: ignition=assume-on)
+${TRANSPORT_HELP}
   --against F         once more with these agreements in place of --agreement, and what that changes; may be repeated
   --json              the result as one JSON object
 
@@ -48,6 +50,7 @@ Example:
         agreement: many,
         'law-pack': many,
         context: many,
+        ...TRANSPORT_ARGUMENTS,
         against: many,
         json: { type: 'boolean', default: false },
       },
@@ -59,6 +62,7 @@ Example:
       name: 'log',
       dbc: values.dbc,
       ...(values.mapping === undefined ? {} : { mapping: values.mapping }),
+      ...transportOptions(values),
     };
     const load = async (agreements: readonly string[]): Promise<Documents> => {
       const { documents, problems } = await loadDocuments(
@@ -154,8 +158,11 @@ function changesText(changes: readonly Change[], io: Io): string {
   return head + changes.map(({ text }) => `  ${text}\n`).join('');
 }
 
-function simulationText({ frames, streams, fields, denials, raised }: Simulation, io: Io): string {
-  const parts = [`${count(frames)} frames; nothing left and nothing was stored.\n`];
+function simulationText({ frames, transports, streams, fields, denials, raised }: Simulation, io: Io): string {
+  const carried = transportRows(transports);
+  const parts = [
+    `${count(frames)} frames; nothing left and nothing was stored.\n${carried.length === 0 ? '' : table(carried)}`,
+  ];
   for (const stream of streams) {
     const { campaign, recipient, purpose, agreement, records, bytes: size, overBudget } = stream;
     const own = fields.filter(

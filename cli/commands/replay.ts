@@ -11,8 +11,10 @@ import { type FrameSource, formatError, TollgateError } from '#contracts';
 import { enrolment } from '#trust';
 import type { Command, Io } from '../command.ts';
 import { defectsText } from '../database.ts';
+import { contextOf } from '../policies.ts';
 import { Progress } from '../progress.ts';
 import { bold, bytes, count, table } from '../text.ts';
+import { TRANSPORT_ARGUMENTS, TRANSPORT_HELP, transportOptions, transportRows } from '../transports.ts';
 import { version } from '../version.ts';
 import { planText } from './check.ts';
 
@@ -24,7 +26,8 @@ export const command: Command = {
   summary: 'Runs a log through the whole path without a broker and shows what would have left',
   package: 'unit',
   help: `
-Usage: tollgate replay LOG --dbc F [--mapping F] [--campaign F]… [--agreement F]… [--state DIR] [--json]
+Usage: tollgate replay LOG --dbc F [--mapping F] [--campaign F]… [--agreement F]… [--law-pack F]… [--context KEY=VALUE]…
+                       [--j1939 MODE] [--isotp LINK]… [--obd LINK]… [--state DIR] [--json]
 
 Decodes the log (candump, ASC, BLF, SavvyCAN CSV, PCAP, PCAPNG; plain or gzip), applies the plan that campaigns and agreements make, seals the records and commits them with
 their ledger to a store. Without a campaign and an agreement nothing may leave, and the summary says so. Keys are made for the occasion.
@@ -33,6 +36,9 @@ their ledger to a store. Without a campaign and an agreement nothing may leave, 
   --mapping F     names: DBC signals to VSS paths
   --campaign F    what a recipient asks for (YAML); may be repeated
   --agreement F   what the owner allows (JSON-LD), trusted because you name it; may be repeated
+  --law-pack F    what the land forbids; may be repeated
+  --context KEY=VALUE  where context comes from, as in a configuration: speed=Vehicle.Speed; may be repeated (default: ignition=assume-on)
+${TRANSPORT_HELP}
   --state DIR     keep store and keys there (default: a temporary folder, removed at the end)
   --json          the summary as one JSON object
 
@@ -49,6 +55,9 @@ Example:
         mapping: { type: 'string' },
         campaign: { type: 'string', multiple: true, default: [] },
         agreement: { type: 'string', multiple: true, default: [] },
+        'law-pack': { type: 'string', multiple: true, default: [] },
+        context: { type: 'string', multiple: true, default: [] as string[] },
+        ...TRANSPORT_ARGUMENTS,
         state: { type: 'string' },
         json: { type: 'boolean', default: false },
       },
@@ -60,12 +69,17 @@ Example:
     const { documents, problems } = await loadDocuments(
       {
         channels: [
-          { name: 'log', dbc: values.dbc, ...(values.mapping === undefined ? {} : { mapping: values.mapping }) },
+          {
+            name: 'log',
+            dbc: values.dbc,
+            ...(values.mapping === undefined ? {} : { mapping: values.mapping }),
+            ...transportOptions(values),
+          },
         ],
         campaigns: values.campaign,
         agreements: values.agreement,
-        lawPacks: [],
-        context: { ignition: 'assume-on' },
+        lawPacks: values['law-pack'],
+        context: { ignition: 'assume-on', ...contextOf(values.context) },
       },
       null,
       Date.now(),
@@ -101,9 +115,9 @@ Example:
       const status = await played(unit, source, io);
       const seconds = (performance.now() - startMs) / 1000;
       if (values.json) {
-        const { path, store } = status;
+        const { path, transports, store } = status;
         io.out(
-          `${JSON.stringify({ ...path, malformed: source.malformed(), seconds, records: store.queued, bytes: store.bytes, denials: documents.plan.denials, ledger: { size: store.head.size, root: Buffer.from(store.head.root).toString('base64') } })}\n`,
+          `${JSON.stringify({ ...path, malformed: source.malformed(), transports, seconds, records: store.queued, bytes: store.bytes, denials: documents.plan.denials, ledger: { size: store.head.size, root: Buffer.from(store.head.root).toString('base64') } })}\n`,
         );
       } else {
         io.out(planText(documents.plan, io));
@@ -133,13 +147,14 @@ async function played(unit: Unit, source: FrameSource, io: Io): Promise<UnitStat
   }
 }
 
-function summary({ path, store }: UnitStatus, seconds: number, io: Io): string {
+function summary({ path, transports, store }: UnitStatus, seconds: number, io: Io): string {
   const read = path.frames + path.skipped;
   return `\n${bold('What happened', io)}\n${table([
     ['frames', `${count(read)} in ${seconds.toFixed(1)} s (${count(read / seconds)}/s)`],
     ['without a decode right', `${count(path.skipped + path.unknown)}, never decoded`],
     ['short frames', count(path.short)],
     ['malformed lines', count(path.malformed)],
+    ...transportRows(transports),
     ['values admitted', count(path.admitted)],
     ['values denied', count(path.denied)],
     ['messages in the outbox', `${count(store.queued)}, ${bytes(store.bytes)}`],

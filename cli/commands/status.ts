@@ -4,6 +4,7 @@ import type { Health, SourceHealth } from '#agent/health/health';
 import { askStatus, type ServiceStatus } from '#agent/status';
 import type { Command, Io } from '../command.ts';
 import { bold, bytes, count, table } from '../text.ts';
+import { transportRows } from '../transports.ts';
 
 export const command: Command = {
   name: 'status',
@@ -12,8 +13,9 @@ export const command: Command = {
   help: `
 Usage: tollgate status [--config FILE] [--json]
 
-Asks the agent that runs with this configuration: frames, values admitted and denied, outbox, ledger, uplink, meter,
-memory, and its health: loss of each source, bus state, time and its error, event loop, bytes written to flash, watchdog.
+Asks the agent that runs with this configuration: frames, messages of J1939 and ISO-TP, values admitted and denied, outbox, ledger,
+uplink, meter, memory, and its health: of each source who filters it, what was lost and the state of the bus; time and its error, event
+loop, bytes written to flash, watchdog.
 
   --config FILE   configuration (default: tollgate.yaml)
   --json          everything as one JSON object
@@ -41,12 +43,13 @@ Example:
 };
 
 export function statusText({ unit, uplink, meter, memory, health }: ServiceStatus, io: Io): string {
-  const { path, store, denied } = unit;
+  const { path, transports, store, denied } = unit;
   const rows = [
     [
       'frames',
       `${count(path.frames + path.skipped)} (${count(path.skipped + path.unknown)} without a decode right, ${count(path.short)} short, ${count(path.malformed)} lines malformed)`,
     ],
+    ...transportRows(transports),
     ['values', `${count(path.admitted)} admitted, ${count(path.denied)} denied`],
     ...denied.map((one) => ['  denied by', `${one.rule}: ${count(one.count)}`]),
     [
@@ -123,12 +126,17 @@ function sourceText({
   overrunsAtLeast = 0,
   shed = 0,
   errorFrames = 0,
+  filteredBy,
+  filters = 0,
+  skipped,
   dropped,
 }: SourceHealth): string {
   if (received === undefined) return `${health}${dropped > 0 ? `, ${count(dropped)} lost` : ''}`;
   return [
     health,
     `${count(received)} frames`,
+    filteredBy === 'nobody' ? 'not filtered' : `filtered by the ${filteredBy} (${count(filters)} ids and masks)`,
+    ...(skipped > 0 ? [`${count(skipped)} thrown away unread`] : []),
     ...(queueLost > 0 ? [`${count(queueLost)} lost in the queue`] : []),
     ...(overrunsAtLeast > 0 ? [`at least ${count(overrunsAtLeast)} lost in the controller`] : []),
     ...(shed > 0 ? [`${count(shed)} shed`] : []),

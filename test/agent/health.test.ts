@@ -93,10 +93,10 @@ describe('health', () => {
       refilter: () => undefined,
       ended: Promise.resolve(),
       dropped: () => ({ count: 6, exact: false }),
-      skipped: () => 0,
+      skipped: () => 7,
       malformed: () => 0,
       close: async () => undefined,
-      status: () => ({ health: 'passive', ...counts }),
+      status: () => ({ health: 'passive', ...counts, filteredBy: 'receiver', filters: 513 }),
     };
     const { status: _, ...log } = { ...can, name: 'log', dropped: () => ({ count: 0, exact: true }) };
     const monitor = new HealthMonitor({ sources: [can, log], clock: null });
@@ -110,10 +110,13 @@ describe('health', () => {
         shed: 3,
         errorFrames: 4,
         restarts: 0,
+        filteredBy: 'receiver',
+        filters: 513,
+        skipped: 7,
         dropped: 6,
         exact: false,
       },
-      { name: 'log', health: 'ok', dropped: 0, exact: true },
+      { name: 'log', health: 'ok', skipped: 7, dropped: 0, exact: true },
     ]);
     monitor.close();
   });

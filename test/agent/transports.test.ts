@@ -1,7 +1,7 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { loadConfig } from '#agent/config/load';
-import { documentFiles, loadDocuments } from '#agent/documents';
+import { type Documents, documentFiles, loadDocuments } from '#agent/documents';
 import { loadUnitKeys } from '#agent/keys';
 import { CAN_EFF_FLAG, type FrameBatch } from '#contracts';
 import { Unit } from '../../agent/unit.ts';
@@ -40,6 +40,8 @@ afterEach(async () => {
   folder.remove();
 });
 
+let loaded: Documents;
+
 async function unitWith(source: object): Promise<Unit> {
   const file = folder.config({});
   const text = JSON.parse(readFileSync(file, 'utf8'));
@@ -48,6 +50,7 @@ async function unitWith(source: object): Promise<Unit> {
   const keys = await loadUnitKeys(folder.keys);
   const { documents, problems } = await loadDocuments(documentFiles(await loadConfig(file)), keys.trusted, null);
   if (documents === null || problems.length > 0) throw problems[0];
+  loaded = documents;
   const state = folder.state;
   return await Unit.open({
     documents,
@@ -99,6 +102,20 @@ describe('the path of a message of J1939', () => {
   it('ends where the parameter is not available: nothing is recorded', async () => {
     const unit = await unitWith({});
     expect(await sent(unit, batchOf([...broadcast(0, 20, 0xffff), ...broadcast(0, 120, 7)]))).toEqual([[120, 7]]);
+  });
+
+  it('is counted, with what became incomplete and what was no value, also after a plan that came later', async () => {
+    const unit = await unitWith({});
+    const cut = broadcast(3, 20, 1000).slice(0, 2);
+    await unit.frames(batchOf([...cut, ...broadcast(0, 2_000, 0xffff)]), 0);
+    const before = { j1939: { complete: 1, timeout: 1 }, isotp: null, withheld: 1 };
+    expect((await unit.status()).transports).toMatchObject(before);
+    await unit.swap({ ...loaded, plan: { ...loaded.plan, streams: [], rights: [] } });
+    expect((await unit.status()).transports).toMatchObject(before);
+    await unit.swap(loaded);
+    await unit.frames(batchOf(broadcast(0, 3_000, 7)), 0);
+    expect((await unit.status()).transports).toMatchObject({ ...before, j1939: { complete: 2, timeout: 1 } });
+    await unit.close();
   });
 
   it('is not there where the configuration switches it off', async () => {

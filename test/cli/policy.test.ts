@@ -156,6 +156,19 @@ describe('tollgate policy simulate', () => {
     expect(out).not.toContain(String(raw.speed(2_980) * 0.01));
   });
 
+  it('reads the transports that a configuration would', async () => {
+    const truck = write('truck.dbc', DBC.replace('BO_ 256 Motion: 8', 'BO_ 2566834942 Motion: 14'));
+    const packets = ['1CECFF00#200E0002FFCAFE00', '1CEBFF00#0110270000000000', '1CEBFF00#0200000000000000'];
+    const bus = write('truck.log', packets.map((packet, i) => `(1767225600.${i}00000) can0 ${packet}\n`).join(''));
+    const words = [bus, '--dbc', truck, '--campaign', campaign, '--agreement', old, '--json'];
+    const samples = async (...mode: string[]) => JSON.parse((await run('simulate', ...words, ...mode)).out);
+    expect(await samples('--j1939', 'every')).toMatchObject({
+      fields: [{ samples: 1 }],
+      transports: { j1939: { complete: 1 } },
+    });
+    expect(await samples('--j1939', 'off')).toMatchObject({ fields: [{ samples: 0 }], transports: { j1939: null } });
+  });
+
   it('counts what the gate kept back, by rule and constraint, and what a budget refused', async () => {
     const slow = agreement('slow.json', ['dbc:Motion.Speed'], {
       constraints: [

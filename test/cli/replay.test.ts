@@ -82,6 +82,53 @@ describe('tollgate replay', () => {
     expect(cut.err).toContain('frames before the damage were delivered');
   });
 
+  it('puts messages of J1939 and ISO-TP together as a configuration would, and says what became incomplete', async () => {
+    // Motion as a group of 14 bytes, Battery as a message of ISO-TP.
+    const dbc = DBC.replace('BO_ 256 Motion: 8', 'BO_ 2566834942 Motion: 14').replace('Charge : 0|', 'Charge : 96|');
+    writeFileSync(unit.file('truck.dbc'), dbc.replace('BO_ 768 Battery: 4', 'BO_ 768 Battery: 14'));
+    const lines = [
+      '0.000 18ECFF00#200E0002FFCAFE00',
+      '0.010 18EBFF00#0100100000000000',
+      '0.020 18EBFF00#0200000000000000',
+      '0.030 18ECFF09#200E0002FFCAFE00',
+      '0.040 18EBFF09#0100200000000000',
+      '0.050 700#100E000000000000',
+      '0.060 700#2100000000000000',
+      '0.070 700#2200000000000000',
+      '5.000 18FECA00#0000000000000000',
+      '5.010 700#2300000000000000',
+    ];
+    writeFileSync(unit.log, lines.map((line) => `(176722560${line.replace(' ', '00) can0 ')}\n`).join(''));
+    const run = (...more: string[]) => replay(unit.log, '--dbc', unit.file('truck.dbc'), ...DOCUMENTS(), ...more);
+    const every = ['--j1939', 'every', '--isotp', '700,,300'];
+    const all = await run(...every, '--json');
+    expect(all.exit).toBe(0);
+    expect(JSON.parse(all.out).transports).toMatchObject({
+      j1939: { complete: 1, timeout: 1, missing: 0, noRoom: 0 },
+      withheld: 0,
+    });
+    const words = await run(...every);
+    expect(words.out).toMatch(
+      /J1939 +1 messages, 1 incomplete \(1 timed out\), 0 without room, 0 frames malformed, 0 stray/,
+    );
+    const off = await run('--j1939', 'off', '--json');
+    expect(JSON.parse(off.out)).toMatchObject({ rows: 0, transports: { j1939: null, isotp: null } });
+    expect(await run('--j1939', 'on')).toMatchObject({ exit: 2, err: expect.stringContaining('TG_CLI_USAGE') });
+  });
+
+  it('lets a law pack forbid what the agreement allows', async () => {
+    const pack = JSON.parse(readFileSync(unit.file('agreements/a0.json'), 'utf8'));
+    const { assigner: _, assignee: __, permission: ___, ...rest } = pack;
+    const law = { ...rest, '@type': 'Set', uid: 'urn:tollgate:law:1', conflict: 'prohibit' };
+    const prohibition = [{ uid: '#n1', target: 'dbc:Motion.Speed', action: 'use' }];
+    writeFileSync(unit.file('law.json'), JSON.stringify({ ...law, prohibition }));
+    const args = [unit.log, '--dbc', unit.file('car.dbc'), ...DOCUMENTS(), '--json'];
+    const free = JSON.parse((await replay(...args)).out);
+    const bound = JSON.parse((await replay(...args, '--law-pack', unit.file('law.json'))).out);
+    expect(free.admitted).toBeGreaterThan(bound.admitted);
+    expect(JSON.stringify(bound.denials)).toContain('#n1');
+  });
+
   it('says how it is called', async () => {
     expect(await replay(unit.log)).toMatchObject({ exit: 2, err: expect.stringContaining('TG_CLI_USAGE') });
     expect(await replay(unit.log, '--json')).toMatchObject({
