@@ -16,7 +16,7 @@ const AUTOCHECKPOINT_PAGES = 8_000;
 /** A WAL that grew (long backlog) is cut back to this, bytes. */
 const WAL_LIMIT_BYTES = 8 * 1024 * 1024;
 /** Page cache, KiB. */
-const CACHE_KIB = 4_096;
+const CACHE_KIB = 1_024;
 
 export interface WriterOptions {
   readonly file: string;

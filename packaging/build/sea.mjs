@@ -14,6 +14,9 @@ const FLAGS = [
   '--optimize-for-size',
   '--max-lazy',
   '--no-sparkplug',
+  '--bytecode-old-age=2',
+  '--invocation-count-for-maglev=4000',
+  '--invocation-count-for-turbofan=20000',
 ];
 
 /**

@@ -77,6 +77,13 @@ describe('the service', () => {
     const launcher = readFileSync(join(project, 'packaging', 'unit', 'tollgate'), 'utf8');
     const start = /^ExecStart=(.*)$/m.exec(readFileSync(service, 'utf8'))![1]!;
     expect(start.startsWith(/exec (.*) "\$@"/.exec(launcher)![1]!)).toBe(true);
+    const kept = [...launcher.matchAll(/^export (.*)$/gm)].map(([, setting]) => setting);
+    const set = [...readFileSync(service, 'utf8').matchAll(/^Environment=(MALLOC_.*)$/gm)].map(
+      ([, setting]) => setting,
+    );
+    expect(set).toEqual(kept);
+    const executable = readFileSync(join(project, 'packaging', 'build', 'sea.mjs'), 'utf8');
+    for (const flag of launchArgs(launcher)) expect(executable).toContain(`'${flag}',`);
   });
 });
 
