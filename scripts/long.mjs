@@ -1,6 +1,6 @@
 // `npm run long -- [NAME …] [--list]`: the tests that take minutes. A case is a file of test/long/ that exports
 // `run(args)` and returns `{ ok, … }` with its figures; they are printed as JSON and written to docs/evidence/NAME.json
-// with date, commit and command. Exit code 1: a case was not ok.
+// (NAME-ARGUMENTS.json where there are some) with date, commit and command. Exit code 1: a case was not ok.
 import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { installParts } from './parts.mjs';

@@ -15,8 +15,8 @@ const FLAGS = [
   '--max-lazy',
   '--no-sparkplug',
   '--bytecode-old-age=2',
-  '--invocation-count-for-maglev=4000',
-  '--invocation-count-for-turbofan=20000',
+  '--invocation-count-for-maglev=2000',
+  '--invocation-count-for-turbofan=10000',
 ];
 
 /**

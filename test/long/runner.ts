@@ -38,5 +38,6 @@ const text = `${JSON.stringify(evidence, null, 2)}\n`;
 process.stdout.write(text);
 const folder = fileURLToPath(new URL('../../docs/evidence/', import.meta.url));
 mkdirSync(folder, { recursive: true });
-writeFileSync(`${folder}${name}.json`, text);
+// What was run with other arguments does not take the place of the result that is asked for.
+writeFileSync(`${folder}${[name, ...args].join('-').replaceAll(/-+/g, '-')}.json`, text);
 process.exit(result.ok ? 0 : 1);
