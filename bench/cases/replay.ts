@@ -6,6 +6,7 @@ import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { loadDatabase } from '#dbc';
 import { startBroker } from '#sim/broker';
+import { launchArgs, launchEnv } from '../../test/packaging/dist.ts';
 
 // End to end as processes: frames a second of `tollgate replay`, memory of `tollgate run` in traffic, time from the start of the
 // process to its first decoded frame, each beside a bare `node -e 0` of the same run.
@@ -14,9 +15,10 @@ export const name = 'replay';
 
 const CLI = fileURLToPath(new URL('../../cli/tollgate.mjs', import.meta.url));
 const DRIVE = fileURLToPath(new URL('../../../shared/material/drive/', import.meta.url));
-const SHUT = '--disallow-code-generation-from-strings';
-/** As the installed command starts: a small young generation costs nothing where little is allocated, and halves the heap. */
-const FLAGS = [SHUT, '--max-semi-space-size=1', '--optimize-for-size', '--max-lazy'];
+/** As the installed command starts: its flags of V8, and its settings of malloc. */
+const LAUNCHER = readFileSync(new URL('../../packaging/unit/tollgate', import.meta.url), 'utf8');
+const FLAGS = launchArgs(LAUNCHER);
+const ENV = { ...process.env, ...launchEnv(LAUNCHER) };
 const ROOT = fileURLToPath(new URL('../../', import.meta.url));
 const ROUNDS = 5;
 const TRAFFIC_MS = 12_000;
@@ -111,9 +113,8 @@ function writeDocuments(dbc: string, folder: string): void {
 }
 
 function replay(built: string, log: string, dbc: string, files: readonly string[]): Replayed {
-  const child = spawnSync(process.execPath, [SHUT, built, 'replay', log, '--dbc', dbc, ...files, '--json'], {
-    encoding: 'utf8',
-  });
+  const args = [...FLAGS, built, 'replay', log, '--dbc', dbc, ...files, '--json'];
+  const child = spawnSync(process.execPath, args, { encoding: 'utf8', env: ENV });
   const result: { frames: number; skipped: number; seconds: number; records: number } = JSON.parse(child.stdout);
   return { frames: result.frames + result.skipped, seconds: result.seconds, records: result.records };
 }
@@ -151,7 +152,10 @@ function agent(built: string, folder: string, log: string, dbc: string, broker: 
   };
   const file = join(folder, 'tollgate.yaml');
   writeFileSync(file, JSON.stringify(config));
-  return spawn(process.execPath, [...FLAGS, built, 'run', '--config', file], { stdio: ['ignore', 'ignore', 'pipe'] });
+  return spawn(process.execPath, [...FLAGS, built, 'run', '--config', file], {
+    env: ENV,
+    stdio: ['ignore', 'ignore', 'pipe'],
+  });
 }
 
 /** Start of the process to its first decoded frame, by the agent's own clock and ours around it. */

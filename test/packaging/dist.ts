@@ -52,3 +52,8 @@ export function installInto(root: string, debs: readonly string[]): void {
 export function launchArgs(launcher: string): string[] {
   return [...launcher.matchAll(/ (--[\w=-]+)/g)].map(([, flag]) => flag!);
 }
+
+/** What it sets for the process. */
+export function launchEnv(launcher: string): Record<string, string> {
+  return Object.fromEntries([...launcher.matchAll(/^export (\w+)=(.*)$/gm)].map(([, key, value]) => [key!, value!]));
+}

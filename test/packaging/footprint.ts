@@ -8,7 +8,7 @@ import { trustAgreements, writeEnrolment } from '#agent/keys';
 import { enrolment } from '#trust';
 import type { StandIn } from '../firmware-bridge/stand-in/rig.ts';
 import { agreementText, campaignText, INSURER } from '../system/unit-folder.ts';
-import { launchArgs } from './dist.ts';
+import { launchArgs, launchEnv } from './dist.ts';
 
 /** What is asked of a unit's traffic: a bus of 64 messages with eight signals each, of which a recipient gets eight. */
 const MESSAGES = 64;
@@ -31,10 +31,12 @@ export interface Installed {
 export function installedIn(root: string): Installed {
   const lib = join(root, 'usr', 'lib', 'tollgate');
   const launcher = readFileSync(join(root, 'usr', 'bin', 'tollgate'), 'utf8');
-  const env = Object.fromEntries(
-    [...launcher.matchAll(/^export (\w+)=(.*)$/gm)].map(([, key, value]) => [key!, value!]),
-  );
-  return { node: join(lib, 'node'), flags: launchArgs(launcher), main: join(lib, 'tollgate.js'), env };
+  return {
+    node: join(lib, 'node'),
+    flags: launchArgs(launcher),
+    main: join(lib, 'tollgate.js'),
+    env: launchEnv(launcher),
+  };
 }
 
 export interface Place {
