@@ -5,10 +5,15 @@ const MOST_SIGNALS = 2048;
 
 /** What is wrong with the bits of a database: signals that do not fit, that overlap, that nothing can decode. */
 export function checkDatabase(database: Database, columnOf: (item: Message | Signal) => number = () => 1): Finding[] {
-  return database.messages.flatMap((message) => [
-    ...message.signals.flatMap((signal) => misfit(message, signal, columnOf(signal))),
-    ...overlaps(message, columnOf),
-  ]);
+  const found: Finding[] = [];
+  for (const message of database.messages) {
+    for (const signal of message.signals) {
+      const finding = misfit(message, signal, columnOf);
+      if (finding !== null) found.push(finding);
+    }
+    for (const finding of overlaps(message, columnOf)) found.push(finding);
+  }
+  return found;
 }
 
 /** Bits from the start of the payload, most significant bit of byte 0 first, as a Motorola signal runs. */
@@ -22,15 +27,20 @@ export function bytesNeeded({ start, length, byteOrder }: Signal): number {
   return Math.ceil((first + length) / 8);
 }
 
-function misfit(message: Message, signal: Signal, column: number): Finding[] {
+function misfit(message: Message, signal: Signal, columnOf: (item: Signal) => number): Finding | null {
   const { name, length, line } = signal;
-  const finding = (text: string, fix: string): Finding[] => [
-    { severity: 'error', code: 'TG_DBC_FIT', line, column, message: text, fix },
-  ];
+  const finding = (text: string, fix: string): Finding => ({
+    severity: 'error',
+    code: 'TG_DBC_FIT',
+    line,
+    column: columnOf(signal),
+    message: text,
+    fix,
+  });
   if (length < 1 || length > 64)
     return finding(`expected 1 to 64 bits for ${name}, found ${length}`, 'Correct its length.');
   const needed = bytesNeeded(signal);
-  if (needed <= message.length) return [];
+  if (needed <= message.length) return null;
   return finding(
     `signal ${name} needs ${needed} bytes, message ${message.name} has ${message.length}`,
     'Correct start bit, length or byte order, or the length of the message.',
@@ -48,15 +58,19 @@ interface Bits {
 
 /** By multiplexer: the values of which it must hold one. */
 type Conditions = ReadonlyMap<string, Signal['multiplexRanges']>;
+const ALWAYS: Conditions = new Map();
 
 function bitsOf(signal: Signal, byName: ReadonlyMap<string, Signal>): Bits {
   const { start, length, byteOrder } = signal;
   const first = byteOrder === 'intel' ? start : motorolaPosition(start);
   const firstByte = Math.floor(first / 8);
   const masks: number[] = [];
-  for (let i = first; i < first + length; i++) {
-    const byte = Math.floor(i / 8) - firstByte;
-    masks[byte] = (masks[byte] ?? 0) | (1 << (byteOrder === 'intel' ? i % 8 : 7 - (i % 8)));
+  const end = first + length;
+  for (let byte = firstByte; byte * 8 < end; byte++) {
+    const from = Math.max(first - byte * 8, 0);
+    const to = Math.min(end - byte * 8, 8);
+    const low = byteOrder === 'intel' ? from : 8 - to;
+    masks.push(((1 << (to - from)) - 1) << low);
   }
   return { signal, firstByte, masks, conditions: conditionsOf(signal, byName) };
 }
@@ -65,6 +79,17 @@ function share(a: Bits, b: Bits): boolean {
   const shift = a.firstByte - b.firstByte;
   if (shift >= b.masks.length || -shift >= a.masks.length) return false;
   return a.masks.some((mask, i) => (mask & (b.masks[i + shift] ?? 0)) !== 0);
+}
+
+/** Adds the bits to those that are taken. @returns whether none of them was */
+function claim(taken: number[], { firstByte, masks }: Bits): boolean {
+  let isFree = true;
+  for (let i = 0; i < masks.length; i++) {
+    const before = taken[firstByte + i] ?? 0;
+    if ((before & masks[i]!) !== 0) isFree = false;
+    taken[firstByte + i] = before | masks[i]!;
+  }
+  return isFree;
 }
 
 function overlaps(message: Message, columnOf: (item: Message | Signal) => number): Finding[] {
@@ -83,10 +108,13 @@ function overlaps(message: Message, columnOf: (item: Message | Signal) => number
   const byName = new Map(message.signals.map((signal) => [signal.name, signal]));
   const seen: Bits[] = [];
   const found: Finding[] = [];
+  /** Bits that some signal before has, a byte each: who finds its own free need not look at each of them. */
+  const taken: number[] = [];
   for (const signal of message.signals) {
     if (signal.length < 1 || signal.length > 64) continue;
     const bits = bitsOf(signal, byName);
-    const other = seen.find((one) => share(bits, one) && !exclusive(bits, one))?.signal;
+    const isFree = claim(taken, bits);
+    const other = isFree ? undefined : seen.find((one) => share(bits, one) && !exclusive(bits, one))?.signal;
     seen.push(bits);
     if (other === undefined) continue;
     found.push({
@@ -112,6 +140,7 @@ function exclusive(a: Bits, b: Bits): boolean {
 }
 
 function conditionsOf(signal: Signal, byName: ReadonlyMap<string, Signal>): Conditions {
+  if (signal.multiplexer === null) return ALWAYS;
   const conditions = new Map<string, Signal['multiplexRanges']>();
   const seen = new Set<string>();
   for (

@@ -20,6 +20,22 @@ export interface Token {
 const SPACE = ' \t\f\v\r\u00a0\ufeff';
 const PUNCTUATION = ':;,|@()[]+-';
 const MAY_BEGIN_NUMBER = '+-.0123456789';
+/** Of a character of ASCII: what may begin there. */
+const CLASS = new Uint8Array(128);
+const IS_SPACE = 1;
+const IS_PUNCTUATION = 2;
+const IS_NUMBER = 4;
+const IS_WORD = 8;
+const DECIMAL = 16;
+const POINT = 0x2e;
+for (let code = 0; code < CLASS.length; code++) {
+  const character = String.fromCharCode(code);
+  if (SPACE.includes(character)) CLASS[code] |= IS_SPACE;
+  if (PUNCTUATION.includes(character)) CLASS[code] |= IS_PUNCTUATION;
+  if (MAY_BEGIN_NUMBER.includes(character)) CLASS[code] |= IS_NUMBER;
+  if (/\w/.test(character)) CLASS[code] |= IS_WORD;
+  if (/\d/.test(character)) CLASS[code] |= DECIMAL;
+}
 const NUMBER = /[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?(?![\w\u0080-\uffff])/y;
 /** Identifiers may begin with a digit in real files, and hold letters beyond ASCII. */
 const WORD = /[\w\u0080-\uffff]+/y;
@@ -50,6 +66,18 @@ export function tokens(text: string): Token[] {
     at += length;
   };
   while (at < text.length) {
+    const code = text.charCodeAt(at);
+    const kind = code < CLASS.length ? CLASS[code]! : 0;
+    if (kind === IS_SPACE) {
+      at++;
+      continue;
+    }
+    // What most of a file is made of, without a pattern: whole numbers and names of ASCII letters.
+    const plain = (kind & (IS_WORD | DECIMAL)) === 0 ? 0 : plainAt(text, at);
+    if (plain > 0) {
+      push((kind & DECIMAL) === 0 ? 'word' : 'number', text.slice(at, at + plain), plain);
+      continue;
+    }
     const character = text[at]!;
     if (character === '\n') {
       at++;
@@ -89,12 +117,12 @@ export function tokens(text: string): Token[] {
       }
       continue;
     }
-    const number = MAY_BEGIN_NUMBER.includes(character) ? take(NUMBER) : null;
+    const number = (kind & IS_NUMBER) === 0 ? null : take(NUMBER);
     if (number !== null) {
       push('number', number, number.length);
       continue;
     }
-    if (PUNCTUATION.includes(character)) {
+    if ((kind & IS_PUNCTUATION) !== 0) {
       push('punctuation', character, 1);
       continue;
     }
@@ -104,6 +132,23 @@ export function tokens(text: string): Token[] {
   }
   found.push({ kind: 'end', text: '', line, column: at - lineStart + 1, first: true, start: at, end: at });
   return found;
+}
+
+/**
+ * Length of the whole number or the name that begins at `start`, 0 where a pattern has to look: a point, an exponent, a digit before
+ * letters, a character beyond ASCII.
+ */
+function plainAt(text: string, start: number): number {
+  const wanted = (CLASS[text.charCodeAt(start)]! & DECIMAL) === 0 ? IS_WORD : DECIMAL;
+  let at = start + 1;
+  for (; at < text.length; at++) {
+    const code = text.charCodeAt(at);
+    if (code >= CLASS.length) return 0;
+    const kind = CLASS[code]!;
+    if ((kind & wanted) !== 0) continue;
+    return wanted === DECIMAL && ((kind & IS_WORD) !== 0 || code === POINT) ? 0 : at - start;
+  }
+  return at - start;
 }
 
 interface StringRead {

@@ -32,6 +32,7 @@ const FLOAT_BITS = { integer: 0, float32: 32, float64: 64 } as const;
 const NOTHING = '-';
 
 type Attributes = ReadonlyMap<string, AttributeValue>;
+const NO_ATTRIBUTES: Attributes = new Map();
 /** What a `RawSignal` depends on. */
 interface Link {
   readonly parent: string;
@@ -207,7 +208,7 @@ class Resolver {
   }
 
   #attributesOf(key: string): Attributes {
-    return this.#attributes.get(key) ?? new Map();
+    return this.#attributes.get(key) ?? NO_ATTRIBUTES;
   }
 
   #node(name: string): Node {
@@ -218,6 +219,10 @@ class Resolver {
   }
 
   #nodeNames(names: readonly string[]): string[] {
+    if (names.length === 1) {
+      const [name] = names as [string];
+      return name === '' || name === NOBODY ? [] : [this.#longNodes.get(name) ?? name];
+    }
     const known = names.filter((name) => name !== '' && name !== NOBODY);
     return [...new Set(known.map((name) => this.#longNodes.get(name) ?? name))];
   }
@@ -296,7 +301,9 @@ class Resolver {
         this.#find('TG_DBC_DUPLICATE', 'error', signal.token, text, 'Rename one of them; this one was left out.');
       }
     }
-    const keyOf = (name: string) => (isMeant ? signalKey(raw.id, name) : NOTHING);
+    // Most files say nothing of most signals: no key is made where nothing could be found with it.
+    const isSaid = this.#comments.size + this.#attributes.size + this.#labels.size + this.#valueTypes.size > 0;
+    const keyOf = (name: string) => (isMeant && (isSaid || this.#links.size > 0) ? signalKey(raw.id, name) : NOTHING);
     const links = this.#linksOf(raw, kept, keyOf);
     const rulers = new Set([...links.values()].map(({ parent }) => parent));
     const longNames = new Map<string, string>();
@@ -364,6 +371,8 @@ class Resolver {
     keyOf: (name: string) => string,
   ): ReadonlyMap<string, Link> {
     const links = new Map<string, Link>();
+    const isPlain = this.#links.size === 0 && raw.signals.every(({ multiplex }) => !multiplex.startsWith('m'));
+    if (isPlain) return links;
     const roots = [...signals.values()].filter(({ multiplex }) => multiplex === 'M');
     for (const signal of signals.values()) {
       const stated = this.#links.get(keyOf(signal.name));
