@@ -1,5 +1,5 @@
 import { type JsonWebKey, randomBytes } from 'node:crypto';
-import { constants } from 'node:fs';
+import { constants, readFileSync } from 'node:fs';
 import { access, type FileHandle, mkdir, open, readFile, rename, unlink } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { TollgateError, type TrustAnchor } from '#contracts';
@@ -230,12 +230,14 @@ export function fileStorage(dir: string): AnchorStorage {
   const path = (name: string) => join(dir, name);
   return {
     read: (name) =>
-      withPlace(path(name), () =>
-        readFile(path(name)).catch((error: NodeJS.ErrnoException) => {
-          if (error.code === 'ENOENT') return null;
+      withPlace(path(name), async () => {
+        try {
+          return readFileSync(path(name));
+        } catch (error) {
+          if ((error as NodeJS.ErrnoException).code === 'ENOENT') return null;
           throw error;
-        }),
-      ),
+        }
+      }),
     write: (name, bytes) =>
       withPlace(path(name), async () => {
         await mkdir(dir, { recursive: true, mode: FOLDER_MODE });
@@ -306,7 +308,8 @@ export async function syncFolder(dir: string): Promise<void> {
 }
 
 async function readJson(file: string): Promise<unknown> {
-  const text = await withPlace(file, () => readFile(file, 'utf8'));
+  // Small and waited for at the start: a turn over the thread pool costs more than the reading.
+  const text = await withPlace(file, async () => readFileSync(file, 'utf8'));
   try {
     return JSON.parse(text);
   } catch {

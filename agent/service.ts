@@ -14,7 +14,7 @@ import { type Documents, documentFiles, loadDocuments, planned } from './documen
 import { type Issuers, loadUnitKeys, type UnitKeys } from './keys.ts';
 import { type Log, logError } from './log.ts';
 import type { ProtocolState } from './store/contract.ts';
-import { coseSigner, Unit } from './unit.ts';
+import { coseSigner, type OpenedStore, Unit, type UnitStoreOptions } from './unit.ts';
 import { oldCopy, readSuspension, writeSuspension } from './uplink/suspension.ts';
 import { trafficFile } from './uplink/traffic.ts';
 import { createUplink, type Uplink } from './uplink.ts';
@@ -88,27 +88,50 @@ export class Service {
    * @throws {TollgateError} the first problem of configuration, keys or documents: a unit starts whole or not at all
    */
   static async open(options: ServiceOptions): Promise<Service> {
-    const { config, source, log, observe, publishMs, faultAt } = options;
+    const { config, observe, publishMs, faultAt } = options;
     const keys = await loadUnitKeys(config.unit.keys);
-    const { utcMs = Date.now } = options;
-    const { documents, problems } = await loadDocuments(documentFiles(config), keys.trusted, utcMs(), keys.issuers);
-    if (documents === null || problems.length > 0) throw problems[0];
-    const sources = await Promise.all(config.sources.map(source));
-    const unit = await Unit.open({
-      documents: keys.issuers === null ? documents : planned(documents, [], new Map(), null),
-      awaitsDocuments: keys.issuers !== null,
+    const storeOptions = {
       keys,
       state: config.unit.state,
-      tenant: config.uplink?.tenant ?? NO_TENANT,
-      version: options.version,
-      live: config.sources.some((source) => source.realtime || isLive(source)),
-      ...(options.clock === undefined ? {} : { clock: options.clock }),
       ...config.store,
       ...(observe === undefined ? {} : { observe }),
       ...(publishMs === undefined ? {} : { publishMs }),
       ...(options.gatherMs === undefined ? {} : { gatherMs: options.gatherMs }),
       ...(faultAt === undefined ? {} : { faultAt }),
-    });
+    };
+    // Its thread checks the file while this one reads the documents.
+    const opened = Unit.openStore(storeOptions);
+    opened.catch(() => undefined);
+    try {
+      // It has got its request before the reading, which lets nothing else run.
+      await new Promise(setImmediate);
+      return await Service.#open(options, keys, opened, storeOptions);
+    } catch (error) {
+      await opened.then(({ store }) => store.close()).catch(() => undefined);
+      throw error;
+    }
+  }
+
+  static async #open(
+    options: ServiceOptions,
+    keys: UnitKeys,
+    opened: Promise<OpenedStore>,
+    storeOptions: UnitStoreOptions,
+  ): Promise<Service> {
+    const { config, source, log, observe, utcMs = Date.now } = options;
+    const { documents, problems } = await loadDocuments(documentFiles(config), keys.trusted, utcMs(), keys.issuers);
+    if (documents === null || problems.length > 0) throw problems[0];
+    const sources = await Promise.all(config.sources.map(source));
+    const unitOptions = {
+      ...storeOptions,
+      documents: keys.issuers === null ? documents : planned(documents, [], new Map(), null),
+      awaitsDocuments: keys.issuers !== null,
+      tenant: config.uplink?.tenant ?? NO_TENANT,
+      version: options.version,
+      live: config.sources.some((source) => source.realtime || isLive(source)),
+      ...(options.clock === undefined ? {} : { clock: options.clock }),
+    };
+    const unit = await Unit.open(unitOptions, opened);
     const control =
       keys.issuers === null
         ? null

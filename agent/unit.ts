@@ -1,5 +1,5 @@
 import { createHash, type JsonWebKey, randomBytes } from 'node:crypto';
-import { mkdir } from 'node:fs/promises';
+import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type Clock, type FrameBatch, type FrameFilter, type FrameSource, TollgateError } from '#contracts';
@@ -73,11 +73,16 @@ export interface UnitStatus {
   readonly denied: ReadonlyMap<string, number>;
 }
 
-interface OpenedStore {
+/** The store of a unit and what the anchor keeps beside it. */
+export interface OpenedStore {
+  readonly bootId: Uint8Array;
   readonly store: DurableStore;
   readonly spool: SpoolKeys;
   readonly pseudonymSecret: Uint8Array;
 }
+
+/** What a store is opened with: documents have no part in it. */
+export type UnitStoreOptions = Omit<UnitOptions, 'documents' | 'awaitsDocuments' | 'live' | 'tenant' | 'version'>;
 
 /**
  * One unit without sockets: documents in, frames in, an outbox out. Many run in one process; `Service` gives one of them
@@ -122,8 +127,8 @@ export class Unit {
   /** Monotonic time at which the newest batch was done, ms. */
   #servedMs = performance.now();
 
-  private constructor(options: UnitOptions, opened: OpenedStore, pseudonym: string, bootId: Uint8Array) {
-    const { store, spool, pseudonymSecret } = opened;
+  private constructor(options: UnitOptions, opened: OpenedStore, pseudonym: string) {
+    const { bootId, store, spool, pseudonymSecret } = opened;
     const { documents, keys, observe, tenant, live } = options;
     const { plan } = documents;
     const { promise, reject } = Promise.withResolvers<never>();
@@ -173,11 +178,15 @@ export class Unit {
     });
   }
 
-  /** @throws {TollgateError} TG_RECIPIENT_UNKNOWN, and what the store throws */
-  static async open(options: UnitOptions): Promise<Unit> {
-    const { documents, keys, state, observe, faultAt } = options;
-    for (const { recipient } of documents.plan.streams) hpkeKey(keys, recipient);
-    await mkdir(state, { recursive: true, mode: 0o700 });
+  /**
+   * Opens the store alone: its thread checks the file while the process reads its documents. `open` takes what came of it;
+   * who never gets that far closes the store.
+   *
+   * @throws {TollgateError} what the store throws
+   */
+  static async openStore(options: UnitStoreOptions): Promise<OpenedStore> {
+    const { keys, state, observe, faultAt } = options;
+    mkdirSync(state, { recursive: true, mode: 0o700 });
     const bootId = new Uint8Array(randomBytes(BOOT_ID_BYTES));
     const spool = spoolKeys(keys.anchor);
     const pseudonymSecret = await secretOfPseudonyms(keys.anchor);
@@ -193,7 +202,14 @@ export class Unit {
       ...(options.gatherMs === undefined ? {} : { gatherMs: options.gatherMs }),
       ...(faultAt === undefined ? {} : { faultAt }),
     });
-    const unit = new Unit(options, { store, spool, pseudonymSecret }, await pseudonymIn(state), bootId);
+    return { bootId, store, spool, pseudonymSecret };
+  }
+
+  /** @throws {TollgateError} TG_RECIPIENT_UNKNOWN, and what the store throws */
+  static async open(options: UnitOptions, opened: Promise<OpenedStore> | null = null): Promise<Unit> {
+    const { documents, keys, state } = options;
+    for (const { recipient } of documents.plan.streams) hpkeKey(keys, recipient);
+    const unit = new Unit(options, await (opened ?? Unit.openStore(options)), await pseudonymIn(state));
     await unit.#book.open();
     await unit.#book.know(unit.#path.streams.map(({ terms }) => terms));
     unit.#begin(options);

@@ -1,4 +1,5 @@
-import { appendFile, open, readFile } from 'node:fs/promises';
+import { readFileSync } from 'node:fs';
+import { appendFile, open } from 'node:fs/promises';
 import { join } from 'node:path';
 import { TollgateError } from '#contracts';
 import {
@@ -135,8 +136,11 @@ async function synced(file: string, bytes: Uint8Array): Promise<void> {
 }
 
 async function bytesOf(file: string): Promise<Uint8Array> {
-  return await readFile(file).catch((cause: NodeJS.ErrnoException) => {
+  try {
+    return readFileSync(file);
+  } catch (error) {
+    const cause = error as NodeJS.ErrnoException;
     if (cause.code === 'ENOENT') return new Uint8Array(0);
     throw new TollgateError('TG_DOCUMENT_FILE', `cannot be read: ${cause.message}`, { place: { file }, cause });
-  });
+  }
 }

@@ -1,4 +1,5 @@
 import { statSync } from 'node:fs';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
 import { isLive, loadConfig } from '#agent/config/load';
 import { HealthMonitor } from '#agent/health/health';
@@ -19,6 +20,8 @@ import { OWNER_ONLY, requireShutCodeGeneration } from '../hardening.ts';
 import { sourceFactory } from '../sources.ts';
 import { version } from '../version.ts';
 
+/** The socket of the status opens after the first frame, or after this long without one, ms. */
+const STATUS_AFTER_MS = 50;
 /** By then everything is compiled and connected, ms. */
 const START_OVER_MS = 10_000;
 
@@ -86,12 +89,6 @@ async function agent(file: string, io: Io): Promise<number> {
     watchdog: () => ({ withinMs: manager.watchdogMs, withheld: watchdog?.withheld ?? 0 }),
     idle: () => parked.idle,
   });
-  const status = await serveStatus(config.unit.state, { unit, uplink, health });
-  log.info('started', { count: config.sources.length });
-  // Half of Node's own pages serve its start only: 22 MiB that come back where they are needed (docs/decisions/0017).
-  if (time !== null) setTimeout(() => nativeAddon().forget(), START_OVER_MS).unref();
-  manager.ready();
-  watchdog = manager.watchdogMs === null ? null : watch(manager.watchdogMs, manager, unit, log);
   const reload = () => {
     service.reload().catch((error: unknown) => {
       if (error instanceof TollgateError) logError(log, 'documents-refused', error);
@@ -99,8 +96,21 @@ async function agent(file: string, io: Io): Promise<number> {
     });
   };
   process.on('SIGHUP', reload);
+  const played = service.play(io.signal);
+  // Whoever asks for the status can wait for the first frame; a bus that is silent is not waited for.
+  const first = sleep(STATUS_AFTER_MS, undefined, { ref: false });
+  await Promise.race([unit.firstFrame, played.catch(() => undefined), first]);
+  const status = await serveStatus(config.unit.state, { unit, uplink, health }).catch(async (error: unknown) => {
+    await service.stop().catch(() => undefined);
+    throw error;
+  });
+  log.info('started', { count: config.sources.length });
+  // Half of Node's own pages serve its start only: 22 MiB that come back where they are needed (docs/decisions/0017).
+  if (time !== null) setTimeout(() => nativeAddon().forget(), START_OVER_MS).unref();
+  manager.ready();
+  watchdog = manager.watchdogMs === null ? null : watch(manager.watchdogMs, manager, unit, log);
   try {
-    await service.play(io.signal).catch(async (error: unknown) => {
+    await played.catch(async (error: unknown) => {
       // A source or the store is damaged: what came before goes its way all the same.
       await service.stop().catch(() => undefined);
       throw error;
