@@ -1,5 +1,5 @@
 import type { FrameFilter, SignalInfo } from '#contracts';
-import { type BusDecoder, createBusDecoder } from '#decoders';
+import { type BusDecoder, CellReader, createBusDecoder } from '#decoders';
 import type { Plan } from '#policies';
 import type { Channel } from './documents.ts';
 import { type Passage, passageOf } from './passages.ts';
@@ -9,13 +9,13 @@ import { type Route, routeTable } from './routes.ts';
 /** A context signal in a row: the gate sees its value, nothing else does. */
 export interface ContextCell {
   readonly index: number;
-  readonly cell: number;
+  readonly cells: readonly CellReader[];
   readonly signal: SignalInfo;
 }
 
 /** What is done with the rows of one message. */
 export interface Step {
-  /** Of a row, bytes; and of its first cell behind the row's start, doubles. */
+  /** Of a row, and of its first cell behind the row's start, bytes. */
   readonly rowBytes: number;
   readonly firstCell: number;
   readonly context: readonly ContextCell[];
@@ -53,17 +53,18 @@ export function lanesOf(
   return channels.map(({ database, transports, strict }, channel) => {
     const signals = [...new Set(plan.rights.map(({ signal }) => signal))].filter((one) => one.channel === channel);
     const old = before[channel];
-    const form = strict === true ? 'scalar' : 'grouped';
+    const form = strict === true ? ('scalar' as const) : undefined;
     const same = old?.signals.length === signals.length && signals.every((signal) => old.signals.includes(signal));
     const decoder =
       old !== undefined && same ? old.decoder : createBusDecoder({ channel, database, signals, ...transports, form });
     const routes = routeTable(decoder.layout, plan.streams, resources);
     const steps = decoder.layout.messages.map((message, i) => ({
       rowBytes: message.rowBytes,
-      firstCell: message.rowBytes / 8 - message.cells,
-      context: message.signals.flatMap(({ signal, cell }) => {
+      firstCell: message.firstCell,
+      context: message.signals.flatMap((cell) => {
+        const { signal } = cell;
         const index = contextSignals.findIndex(({ dbcName }) => dbcName === signal.dbcName);
-        return index < 0 ? [] : [{ index, cell, signal }];
+        return index < 0 ? [] : [{ index, cells: CellReader.of(cell), signal }];
       }),
       passages: routes[i]!.map(passageOf),
       generation: -1,

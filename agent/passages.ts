@@ -1,3 +1,4 @@
+import { isPresent } from '#decoders';
 import type { Gate } from '#policies';
 import type { Route } from './routes.ts';
 
@@ -34,31 +35,25 @@ export function sortPassages(passages: readonly Passage[], gate: Gate): void {
 /**
  * Fills the route's scratch with the cells of a row that are there and may pass.
  *
- * @param first place of the row's first cell in `f64`, `presence` that of its bitmap in `u32`
+ * @param at start of the row, bytes; `first`: place of its first cell in `u32`
  * @returns how many passed
  */
 export function admit(
   { route, order, passing }: Passage,
   gate: Gate,
-  f64: Float64Array,
-  first: number,
   u32: Uint32Array,
-  presence: number,
+  at: number,
+  first: number,
 ): number {
   const { stream, cells, signals, values, admitted } = route;
   let passed = 0;
   for (let i = 0; i < order.length; i++) {
     const input = order[i]!;
-    const cell = cells[input]!;
-    const pass = isPresent(u32, presence, cell) && (i < passing || gate.admits(stream, signals[input]!));
-    values[input] = pass ? f64[first + cell]! : 0;
+    const reader = cells[input]!;
+    const pass = isPresent(u32, at, reader.cell) && (i < passing || gate.admits(stream, signals[input]!));
+    values[input] = pass ? reader.read(u32, first) : 0;
     admitted[input] = pass ? 1 : 0;
     if (pass) passed++;
   }
   return passed;
-}
-
-/** Whether a cell of a row is there; `presence` is the row's first word of the bitmap. */
-export function isPresent(u32: Uint32Array, presence: number, cell: number): boolean {
-  return ((u32[presence + (cell >>> 5)]! >>> (cell & 31)) & 1) === 1;
 }

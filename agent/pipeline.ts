@@ -1,10 +1,10 @@
 import type { FrameBatch } from '#contracts';
-import { physical, ROW_HEADER_BYTES, type Rows } from '#decoders';
+import { isPresent, messageOf, physical, ROW_TIME, type Rows } from '#decoders';
 import type { Gate } from '#policies';
 import { type FrameClock, timeOfLast, utcMs } from './clock.ts';
 import { type PathCounts, pathCounts } from './counts.ts';
 import type { Lane, Step } from './lanes.ts';
-import { admit, isPresent, type Passage, sortPassages } from './passages.ts';
+import { admit, type Passage, sortPassages } from './passages.ts';
 import type { OutStream } from './stream.ts';
 
 export interface PipelineParts {
@@ -84,8 +84,8 @@ export class Pipeline {
     let fromNs = Number.POSITIVE_INFINITY; //                    no edge in [fromNs, toNs]
     let toNs = Number.NEGATIVE_INFINITY;
     for (let at = 0; at < bytes; ) {
-      const step = steps[u32[at >>> 2]!]!;
-      const timeNs = f64[(at >>> 3) + 1]!;
+      const step = steps[messageOf(u32, at)]!;
+      const timeNs = f64[(at + ROW_TIME) >>> 3]!;
       this.#lastNs = timeNs;
       if (!(timeNs >= fromNs && timeNs <= toNs)) {
         gate.tick(timeNs, utc);
@@ -95,7 +95,7 @@ export class Pipeline {
       }
       for (let i = 0; i < streams.length; i++) streams[i]!.due(timeNs);
       if (step.context.length > 0) {
-        this.#hear(step, f64, u32, at);
+        this.#hear(step, u32, at);
         fromNs = Number.POSITIVE_INFINITY; //                    ages have changed: to be asked again
         generation = gate.generation;
       }
@@ -104,18 +104,18 @@ export class Pipeline {
         step.generation = generation;
       }
       for (let i = 0; i < step.passages.length; i++)
-        this.#operate(step.passages[i]!, f64, (at >>> 3) + step.firstCell, u32, at);
+        this.#operate(step.passages[i]!, u32, at, (at + step.firstCell) >>> 2);
       at += step.rowBytes;
     }
   }
 
-  #hear({ context, firstCell }: Step, f64: Float64Array, u32: Uint32Array, at: number): void {
+  #hear({ context, firstCell }: Step, u32: Uint32Array, at: number): void {
     const { gate, heard, ignition } = this.#parts;
     const timeNs = this.#lastNs;
-    for (const { index, cell, signal } of context) {
-      if (!isPresent(u32, (at + ROW_HEADER_BYTES) >>> 2, cell)) continue;
-      const place = (at >>> 3) + firstCell + cell;
-      const value = physical(signal, f64[place]!, f64[place + 1]!);
+    const first = (at + firstCell) >>> 2;
+    for (const { index, cells, signal } of context) {
+      if (!isPresent(u32, at, cells[0]!.cell)) continue;
+      const value = physical(signal, cells[0]!.read(u32, first), cells[1]?.read(u32, first));
       if (index === ignition && value === 0 && heard[2 * index + 1]! > 0) this.#parts.onIgnitionOff(timeNs);
       heard[2 * index] = timeNs;
       heard[2 * index + 1] = value;
@@ -123,11 +123,11 @@ export class Pipeline {
     }
   }
 
-  #operate(passage: Passage, f64: Float64Array, first: number, u32: Uint32Array, at: number): void {
+  #operate(passage: Passage, u32: Uint32Array, at: number, first: number): void {
     const { stream, values, admitted, operation, out } = passage.route;
     const to = this.#parts.streams[stream]!;
     if (to.over) return; // withdrawn a moment ago
-    const passed = admit(passage, this.#parts.gate, f64, first, u32, (at + ROW_HEADER_BYTES) >>> 2);
+    const passed = admit(passage, this.#parts.gate, u32, at, first);
     this.counts.admitted += passed;
     to.allowed += passed;
     if (passed > 0) operation.push(this.#lastNs, values, admitted, out);

@@ -1,5 +1,5 @@
 import type { Operation, SignalInfo } from '#contracts';
-import type { MessageLayout, RowLayout } from '#decoders';
+import { CellReader, type MessageLayout, type RowLayout } from '#decoders';
 import type { OperationPlan, PlannedSignal, StreamPlan } from '#policies';
 import { createOperation } from '#privacy';
 import type { SchemaColumn, SchemaGroup } from '#wire';
@@ -13,8 +13,8 @@ import { throttled } from './throttle.ts';
  */
 export interface Route {
   readonly stream: number;
-  /** Cell of the row, and signal of the stream plan, for each input. */
-  readonly cells: Int32Array;
+  /** What reads each input from the cells of a row, and its signal of the stream plan. */
+  readonly cells: readonly CellReader[];
   readonly signals: Int32Array;
   readonly values: Float64Array;
   readonly admitted: Uint8Array;
@@ -51,8 +51,8 @@ export function routesOf(message: MessageLayout, streams: readonly StreamPlan[],
       if (cell === undefined || planned.signal.channel !== message.channel) continue;
       const key = groupKey(planned.operation);
       const group = groups.get(key) ?? { plan: planned.operation, members: [] };
-      for (let word = 0; word < cell.cells; word++) {
-        group.members.push({ signal, cell: cell.cell + word, planned, low: word === 1 });
+      for (const [word, reader] of CellReader.of(cell).entries()) {
+        group.members.push({ signal, reader, planned, low: word === 1 });
       }
       groups.set(key, group);
     }
@@ -67,7 +67,7 @@ export function routeTable(layout: RowLayout, streams: readonly StreamPlan[], re
 
 interface Member {
   readonly signal: number;
-  readonly cell: number;
+  readonly reader: CellReader;
   readonly planned: PlannedSignal;
   /** The low word of a wide signal. */
   readonly low: boolean;
@@ -92,7 +92,7 @@ function route(
   );
   return {
     stream,
-    cells: Int32Array.from(members, ({ cell }) => cell),
+    cells: members.map(({ reader }) => reader),
     signals: Int32Array.from(members, ({ signal }) => signal),
     values: new Float64Array(members.length),
     admitted: new Uint8Array(members.length),

@@ -29,7 +29,7 @@ export interface CompiledDatabase {
  */
 export interface CompiledManifest {
   /** Version of this form. */
-  readonly version: 1;
+  readonly version: 2;
   readonly database: string;
   readonly form: DecoderForm;
   readonly maxFrames: number;
@@ -49,13 +49,18 @@ export interface CompiledMessage {
   readonly extended: boolean;
   readonly length: number;
   readonly rowBytes: number;
-  readonly cells: number;
+  /** Offset of the first cell from the row, bytes. */
+  readonly firstCell: number;
   readonly signals: readonly CompiledSignal[];
 }
 
 export interface CompiledSignal {
   readonly name: string;
+  /** First cell and how many; where its bits start in them, and how many. */
   readonly cell: number;
+  readonly cells: number;
+  readonly shift: number;
+  readonly bits: number;
   readonly type: SignalInfo['type'];
   readonly signed: boolean;
   /** Physical value = raw · factor + offset, in doubles. */
@@ -77,7 +82,7 @@ export function compileDatabase(database: Database, options: CompileOptions = {}
   const { signals = signalInfos(database), form = 'scalar', maxFrames = DEFAULT_MAX_FRAMES } = options;
   const plan = decodePlan(database, 0, signals);
   const { bytes, map } = emitModule(plan, { maxFrames, channel: null, form });
-  const messages = plan.rows.messages.map(({ name, id, rowBytes, cells, signals: list }): CompiledMessage => {
+  const messages = plan.rows.messages.map(({ name, id, rowBytes, firstCell, signals: list }): CompiledMessage => {
     const message = database.messages.findLast((one) => one.name === name && idWord(one) === id)!;
     const labels = new Map(message.signals.map((signal) => [signal.name, signal.labels]));
     return {
@@ -86,11 +91,14 @@ export function compileDatabase(database: Database, options: CompileOptions = {}
       extended: (id & CAN_EFF_FLAG) !== 0,
       length: message.length,
       rowBytes,
-      cells,
-      signals: list.map(({ signal: { signal, type, signed, f, o, unit }, cell }) => ({
+      firstCell,
+      signals: list.map(({ signal: { signal, f, o, unit }, cell, cells, field: { shift, bits, kind, signed } }) => ({
         name: signal,
         cell,
-        type,
+        cells,
+        shift,
+        bits,
+        type: kind,
         signed,
         factor: f,
         offset: o,
@@ -100,7 +108,7 @@ export function compileDatabase(database: Database, options: CompileOptions = {}
     };
   });
   const manifest: CompiledManifest = {
-    version: 1,
+    version: 2,
     database: database.file,
     form,
     maxFrames,

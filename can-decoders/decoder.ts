@@ -1,11 +1,12 @@
 import { type FrameBatch, type SignalInfo, TollgateError } from '#contracts';
 import type { Database } from '#dbc/model';
 import { PAGE_BYTES } from '#wasm';
+import type { ChangeMap } from './emit/changes.ts';
 import { COUNTER_IGNORED, COUNTER_SHORT, COUNTER_UNKNOWN, type DecoderForm } from './emit/memory.ts';
 import { type EmittedModule, emitModule } from './emit/module.ts';
 import { MOST_MESSAGES } from './hash.ts';
 import { createInterpreter } from './interpret.ts';
-import type { RowLayout } from './layout.ts';
+import { CELL_BYTES, ROW_MESSAGE, type RowLayout } from './layout.ts';
 import { decodePlan } from './plan.ts';
 import { type WasmMemory, type WasmPlatform, wasmPlatform } from './platform.ts';
 
@@ -37,6 +38,20 @@ export interface Decoder {
    * Allocates nothing per frame.
    */
   decode(batch: FrameBatch): Rows;
+  /** What the last `decode` changed; null where it was not asked for. */
+  readonly changes: Changes | null;
+}
+
+/** Which words of the newest row of each message differ from those of the row that was the newest before. */
+export interface Changes {
+  /** How many of `places` are of the last call. */
+  count: number;
+  /** Places in `newest`; those of presence words and headers are among them. */
+  places: Uint32Array;
+  /** The newest row of each message without its time, message by message. */
+  newest: Uint32Array;
+  /** Place of the first cell of each message in `newest`. */
+  readonly firstCells: readonly number[];
 }
 
 export interface DecoderInput {
@@ -52,12 +67,14 @@ export interface DecoderInput {
    * their source, and the channel byte is not looked at.
    */
   readonly matchChannel?: boolean;
-  /** How the module is written; the rows are the same. Default: grouped, the fastest; `scalar` is the strict form. */
-  readonly form?: DecoderForm;
+  /** Also tell what changed, for live views. Not in the scalar form, and not where the platform has no WebAssembly. */
+  readonly changes?: boolean;
+  /** How the module is written; the rows are the same. Default: the faster of `simd` and `grouped`; `scalar` is the strict form. */
+  readonly form?: DecoderForm | undefined;
 }
 
-/** 24 or 80 KiB of input stay in the second-level cache beside the rows. */
-const DEFAULT_MAX_FRAMES = 1024;
+/** Slots and rows of a part stay near the first-level cache. */
+const DEFAULT_MAX_FRAMES = 512;
 
 /** What the first pass may write behind the last row: a header and a block of pairs. */
 export const SLACK_BYTES = 512;
@@ -65,6 +82,7 @@ export const SLACK_BYTES = 512;
 interface DecoderExports {
   readonly memory: WasmMemory;
   decode(count: number, slotBytes: number, out: number, input: number): number;
+  changes?(): number;
 }
 
 /**
@@ -87,7 +105,7 @@ export function createDecoder(input: DecoderInput): Decoder {
   return new WasmDecoder(
     platform,
     plan.rows,
-    emitModule(plan, { maxFrames, channel, form: input.form ?? 'grouped' }),
+    emitModule(plan, { maxFrames, channel, form: input.form, changes: input.changes === true }),
     maxFrames,
   );
 }
@@ -102,6 +120,8 @@ class WasmDecoder implements Decoder {
   readonly #mostRowBytes: number;
   readonly #rowsStart: number;
   readonly #rows: Rows;
+  readonly changes: Changes | null;
+  readonly #changeMap: ChangeMap | null;
   #input: Uint8Array;
   #counters: Uint32Array;
 
@@ -117,6 +137,18 @@ class WasmDecoder implements Decoder {
     const { buffer } = this.#exports.memory;
     this.#input = new Uint8Array(buffer, map.input, map.rows - map.input);
     this.#counters = new Uint32Array(buffer, 0, 4);
+    this.#changeMap = map.changes;
+    this.changes =
+      map.changes === null
+        ? null
+        : {
+            count: 0,
+            places: new Uint32Array(buffer, map.changes.places, map.changes.bytes / 4),
+            newest: new Uint32Array(buffer, map.changes.newest, map.changes.bytes / 4),
+            firstCells: layout.messages.map(
+              ({ firstCell }, i) => (map.changes!.offsets[i]! + firstCell - ROW_MESSAGE) / CELL_BYTES,
+            ),
+          };
     this.#rows = {
       f64: new Float64Array(buffer, map.rows),
       u32: new Uint32Array(buffer, map.rows),
@@ -155,6 +187,7 @@ class WasmDecoder implements Decoder {
       rows.short += this.#counters[COUNTER_SHORT / 4]!;
       rows.rows += part - unknown - ignored;
     }
+    if (this.changes !== null) this.changes.count = this.#exports.changes!();
     return rows;
   }
 
@@ -168,5 +201,9 @@ class WasmDecoder implements Decoder {
     this.#counters = new Uint32Array(buffer, 0, 4);
     this.#rows.f64 = new Float64Array(buffer, this.#rowsStart);
     this.#rows.u32 = new Uint32Array(buffer, this.#rowsStart);
+    if (this.changes === null || this.#changeMap === null) return;
+    const { places, newest, bytes } = this.#changeMap;
+    this.changes.places = new Uint32Array(buffer, places, bytes / 4);
+    this.changes.newest = new Uint32Array(buffer, newest, bytes / 4);
   }
 }

@@ -13,7 +13,7 @@ export interface Field {
   readonly kind: 'int' | 'wide' | 'float32' | 'float64';
 }
 
-/** A raw integer of more bits does not fit a double and takes two cells. */
+/** A raw integer of more bits does not fit a double. */
 export const LARGEST_INT_BITS = 53;
 
 /**
@@ -38,4 +38,26 @@ export function kindOf({ valueType, length }: Signal): Field['kind'] {
   if (valueType === 'float32' && length === 32) return 'float32';
   if (valueType === 'float64' && length === 64) return 'float64';
   return length > LARGEST_INT_BITS ? 'wide' : 'int';
+}
+
+const WORD_BYTES = 4;
+const WORD_BITS = 32;
+
+/** A field cut into words of at most four bytes, lowest first, each an unsigned field of its own. */
+export function wordsOf(field: Field): Field[] {
+  const { first, last, shift, bits, bigEndian } = field;
+  const span = last - first + 1;
+  return Array.from({ length: Math.ceil(span / WORD_BYTES) }, (_, word): Field => {
+    const skip = word * WORD_BYTES;
+    const end = Math.min(skip + WORD_BYTES, span) - 1;
+    const low = Math.max(shift - word * WORD_BITS, 0);
+    const high = Math.min(shift + bits - word * WORD_BITS, WORD_BITS);
+    const place = bigEndian ? { first: last - end, last: last - skip } : { first: first + skip, last: first + end };
+    return { ...place, shift: low, bits: high - low, bigEndian, signed: false, kind: 'int' };
+  });
+}
+
+/** The bits of a word of `wordsOf` as they lie in its bytes. */
+export function maskOf({ shift, bits }: Field): number {
+  return 2 ** (bits + shift) - 2 ** shift;
 }

@@ -1,5 +1,6 @@
 /** CAN and CAN FD frames to signals and back, compiled from a DBC and from exactly the signals that are wanted. */
 export { type CandumpOptions, CandumpParser } from './candump/parser.ts';
+export { CellReader } from './cells.ts';
 export {
   type CompiledDatabase,
   type CompiledManifest,
@@ -8,7 +9,7 @@ export {
   type CompileOptions,
   compileDatabase,
 } from './compile.ts';
-export { createDecoder, type Decoder, type DecoderInput, type Rows } from './decoder.ts';
+export { type Changes, createDecoder, type Decoder, type DecoderInput, type Rows } from './decoder.ts';
 export type { DecoderForm } from './emit/memory.ts';
 export { createEncoder, type EncodedFrame, type EncodeOptions, type Encoder } from './encode.ts';
 export { createInterpreter } from './interpret.ts';
@@ -27,9 +28,11 @@ export {
 } from './j1939/transport.ts';
 export {
   type CellLayout,
+  isPresent,
+  isShort,
   type MessageLayout,
-  ROW_FLAG_SHORT,
-  ROW_HEADER_BYTES,
+  messageOf,
+  ROW_TIME,
   type RowLayout,
 } from './layout.ts';
 export { loaderText, loaderTypes } from './loader.ts';

@@ -11,8 +11,17 @@ import {
 import type { MultiplexRange } from '#dbc/model';
 import type { Decoder, DecoderInput, Rows } from './decoder.ts';
 import type { Field } from './field.ts';
-import { ROW_FLAG_SHORT, ROW_HEADER_BYTES, type RowLayout } from './layout.ts';
-import { type DecodePlan, decodePlan, type MessagePlan, type PlanCell, type PlanGroup, presenceBytes } from './plan.ts';
+import {
+  CELL_BYTES,
+  CELLS_PER_PRESENCE,
+  ROW_FLAG_SHORT,
+  ROW_FLAGS,
+  ROW_MESSAGE,
+  ROW_PRESENCE,
+  ROW_TIME,
+  type RowLayout,
+} from './layout.ts';
+import { type DecodePlan, decodePlan, type MessagePlan, type PlanCell, type PlanGroup } from './plan.ts';
 
 /**
  * The same rows as the compiled decoder, one bit at a time with BigInt: the second opinion of the tests, and the way out
@@ -25,12 +34,12 @@ export function createInterpreter(input: DecoderInput): Decoder {
   );
 }
 
-const LOW_WORD = 0xffff_ffffn;
-const WORD_BITS = 32n;
+const CELL_BITS = 32n;
 
 class Interpreter implements Decoder {
   readonly layout: RowLayout;
   readonly module = new Uint8Array(0);
+  readonly changes = null;
   readonly #byId: ReadonlyMap<number, { readonly index: number; readonly plan: MessagePlan }>;
   readonly #channel: number | null;
   #memory = new ArrayBuffer(0);
@@ -106,10 +115,10 @@ export function writeRow(
   payload: Uint8Array,
 ): boolean {
   for (let i = 0; i < plan.layout.rowBytes; i++) row.setUint8(i, 0);
-  row.setUint32(0, index, true);
-  row.setFloat64(8, timeNs, true);
+  row.setFloat64(ROW_TIME, timeNs, true);
+  row.setUint16(ROW_MESSAGE, index, true);
   const { short } = new RowWriter(row, payload, plan);
-  if (short) row.setUint32(4, ROW_FLAG_SHORT, true);
+  if (short) row.setUint16(ROW_FLAGS, ROW_FLAG_SHORT, true);
   return short;
 }
 
@@ -122,7 +131,7 @@ class RowWriter {
   constructor(row: DataView, payload: Uint8Array, plan: MessagePlan) {
     this.#row = row;
     this.#payload = payload;
-    this.#firstCell = ROW_HEADER_BYTES + presenceBytes(plan.layout.cells);
+    this.#firstCell = plan.layout.firstCell;
     this.short = payload.length < plan.length;
     this.#group(plan.root);
   }
@@ -148,16 +157,13 @@ class RowWriter {
 
   #write({ field, layout }: PlanCell, raw: bigint | null): void {
     if (raw === null) return;
-    const at = this.#firstCell + layout.cell * 8;
-    if (field.kind === 'wide') {
-      this.#row.setFloat64(at, Number(raw >> WORD_BITS), true);
-      this.#row.setFloat64(at + 8, Number(raw & LOW_WORD), true);
-    } else {
-      this.#row.setFloat64(at, toCell(field, raw), true);
-    }
-    for (let cell = layout.cell; cell < layout.cell + layout.cells; cell++) {
-      const word = ROW_HEADER_BYTES + Math.floor(cell / 32) * 4;
-      this.#row.setUint32(word, (this.#row.getUint32(word, true) | (1 << (cell % 32))) >>> 0, true);
+    const cut = BigInt.asUintN(field.bits, raw) << BigInt(field.shift);
+    for (let i = 0; i < layout.cells; i++) {
+      const cell = layout.cell + i;
+      const bits = Number(BigInt.asUintN(32, cut >> (CELL_BITS * BigInt(i))));
+      this.#row.setUint32(this.#firstCell + cell * CELL_BYTES, bits, true);
+      const word = ROW_PRESENCE + Math.floor(cell / CELLS_PER_PRESENCE) * 4;
+      this.#row.setUint32(word, (this.#row.getUint32(word, true) | (1 << (cell % CELLS_PER_PRESENCE))) >>> 0, true);
     }
   }
 }
@@ -171,19 +177,6 @@ function readBits(payload: Uint8Array, { first, last, shift, bits, bigEndian, si
     raw = (raw << 1n) | BigInt((payload[byte]! >> (place % 8)) & 1);
   }
   return signed ? BigInt.asIntN(bits, raw) : raw;
-}
-
-function toCell({ kind }: Field, raw: bigint): number {
-  const view = new DataView(new ArrayBuffer(8));
-  if (kind === 'float32') {
-    view.setUint32(0, Number(BigInt.asUintN(32, raw)));
-    return view.getFloat32(0);
-  }
-  if (kind === 'float64') {
-    view.setBigUint64(0, BigInt.asUintN(64, raw));
-    return view.getFloat64(0);
-  }
-  return Number(raw);
 }
 
 function inRanges(raw: bigint, ranges: readonly MultiplexRange[]): boolean {

@@ -43,7 +43,7 @@ export interface Decoder {
   decode(frames: Iterable<BusFrame>): Generator<DecodedFrame>;
 }
 /** How the module is called, and what it decodes. */
-export declare const manifest: { readonly version: 1; readonly [key: string]: unknown };
+export declare const manifest: { readonly version: 2; readonly [key: string]: unknown };
 /** @param bytes the .wasm file that was written with this one */
 export declare function load(bytes: Uint8Array | ArrayBuffer): Decoder;
 `;
@@ -53,7 +53,9 @@ const LOADER = `
 const HEADER_BYTES = 16;
 const EFF = 0x80000000;
 const PAGE_BYTES = 65536;
-const WORD = 2 ** 32;
+const ROW_MESSAGE = 8;
+const ROW_FLAGS = 10;
+const ROW_PRESENCE = 12;
 
 export function load(bytes) {
   const { memory, decode } = new WebAssembly.Instance(new WebAssembly.Module(bytes)).exports;
@@ -68,7 +70,7 @@ export function load(bytes) {
     // What is read is copied first: the caller may decode more before it goes on.
     const copy = new DataView(memory.buffer.slice(rows, end));
     for (let at = 0; at < copy.byteLength; ) {
-      const message = manifest.messages[copy.getUint32(at, true)];
+      const message = manifest.messages[copy.getUint16(at + ROW_MESSAGE, true)];
       yield frameOf(copy, at, message);
       at += message.rowBytes;
     }
@@ -79,8 +81,8 @@ export function load(bytes) {
       let count = 0;
       for (const { id, extended = false, data, timeNs = 0 } of frames) {
         const slot = count * slotBytes;
-        view.setUint32(input + slot, timeNs % WORD, true);
-        view.setUint32(input + slot + 4, Math.floor(timeNs / WORD), true);
+        view.setUint32(input + slot, timeNs % 2 ** 32, true);
+        view.setUint32(input + slot + 4, Math.floor(timeNs / 2 ** 32), true);
         view.setUint32(input + slot + 8, extended ? (id | EFF) >>> 0 : id, true);
         const length = Math.min(data.length, slotBytes - HEADER_BYTES);
         slots[slot + 12] = length;
@@ -95,24 +97,30 @@ export function load(bytes) {
   };
 }
 
-function frameOf(view, at, { name, rowBytes, cells, signals }) {
-  const first = at + rowBytes - cells * 8;
+function frameOf(view, at, { name, firstCell, signals }) {
   const values = {};
   const labels = {};
   for (const signal of signals) {
     const { cell, type, factor, offset } = signal;
-    if (((view.getUint32(at + HEADER_BYTES + (cell >>> 5) * 4, true) >>> (cell & 31)) & 1) === 0) continue;
-    const high = view.getFloat64(first + cell * 8, true);
-    const low = type === 'wide' ? view.getFloat64(first + cell * 8 + 8, true) : 0;
-    const raw = type === 'wide' ? high * WORD + low : high;
-    const exact = type === 'wide' ? BigInt(high) * BigInt(WORD) + BigInt(low) : raw;
-    const value = raw * factor + offset;
-    const isWhole = type === 'int' || type === 'wide' ? Number.isInteger(factor) && Number.isInteger(offset) : false;
-    values[signal.name] =
-      isWhole && Math.abs(value) >= 2 ** 53 ? BigInt(exact) * BigInt(factor) + BigInt(offset) : value;
-    const label = signal.labels?.[String(exact)];
+    if (((view.getUint32(at + ROW_PRESENCE + (cell >>> 5) * 4, true) >>> (cell & 31)) & 1) === 0) continue;
+    const raw = rawOf(view, at + firstCell + cell * 4, signal);
+    const value = Number(raw) * factor + offset;
+    const isWhole = typeof raw === 'bigint' && Number.isInteger(factor) && Number.isInteger(offset);
+    values[signal.name] = isWhole && Math.abs(value) >= 2 ** 53 ? raw * BigInt(factor) + BigInt(offset) : value;
+    const label = signal.labels?.[String(raw)];
     if (label !== undefined) labels[signal.name] = label;
   }
-  return { message: name, timeNs: view.getFloat64(at + 8, true), short: (view.getUint32(at + 4, true) & 1) === 1, values, labels };
+  const short = (view.getUint16(at + ROW_FLAGS, true) & 1) === 1;
+  return { message: name, timeNs: view.getFloat64(at, true), short, values, labels };
+}
+
+function rawOf(view, at, { cells, shift, bits, signed, type }) {
+  let cut = 0n;
+  for (let cell = cells - 1; cell >= 0; cell--) cut = (cut << 32n) | BigInt(view.getUint32(at + cell * 4, true));
+  const raw = cut >> BigInt(shift);
+  if (type === 'int' || type === 'wide') return signed ? BigInt.asIntN(bits, raw) : raw;
+  const float = new DataView(new ArrayBuffer(8));
+  float.setBigUint64(0, raw);
+  return type === 'float32' ? float.getFloat32(4) : float.getFloat64(0);
 }
 `;

@@ -1,12 +1,14 @@
 import { type SignalInfo, TollgateError } from '#contracts';
 import type { Database, Message, MultiplexRange, Signal } from '#dbc/model';
-import { type Field, fieldOf } from './field.ts';
-import { type CellLayout, type MessageLayout, ROW_HEADER_BYTES, type RowLayout } from './layout.ts';
+import { type Field, fieldOf, wordsOf } from './field.ts';
+import { type CellLayout, type MessageLayout, type RowLayout, rowSize } from './layout.ts';
 import { idWord } from './signals.ts';
 
 /** A signal that is decoded: where its bits are and where its cells go. */
 export interface PlanCell {
   readonly field: Field;
+  /** Its cells: what lies in each. */
+  readonly words: readonly Field[];
   readonly layout: CellLayout;
 }
 
@@ -43,14 +45,7 @@ export interface DecodePlan {
   readonly messages: readonly MessagePlan[];
 }
 
-const CELL_BYTES = 8;
-const CELLS_PER_PRESENCE = 64;
 const LARGEST_BITS = 64;
-
-/** Bytes of the presence bitmap. */
-export function presenceBytes(cells: number): number {
-  return Math.ceil(cells / CELLS_PER_PRESENCE) * 8;
-}
 
 /**
  * What a decoder does for exactly these signals, messages and cells in the order of the database.
@@ -105,8 +100,9 @@ function messagePlan(file: string, channel: number, message: Message, wanted: Ma
       throw unknownSignal(file, `${message.name}.${signal.name} has no possible place in a frame`, signal.line);
     }
     const field = fieldOf(signal);
-    const width = field.kind === 'wide' ? 2 : 1;
-    cells.set(signal, { field, layout: { signal: info, cell, cells: width } });
+    const words = wordsOf(field);
+    const width = words.length as CellLayout['cells'];
+    cells.set(signal, { field, words, layout: { signal: info, cell, cells: width, field } });
     cell += width;
   }
   const tree = new Tree(file, message, byName, cells);
@@ -116,7 +112,7 @@ function messagePlan(file: string, channel: number, message: Message, wanted: Ma
     id: idWord(message),
     cells: cell,
     signals: [...cells.values()].map((one) => one.layout),
-    rowBytes: ROW_HEADER_BYTES + presenceBytes(cell) + cell * CELL_BYTES,
+    ...rowSize(cell),
   };
   return { layout, length: message.length, need: tree.need, root: tree.root };
 }

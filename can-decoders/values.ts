@@ -1,8 +1,9 @@
 import type { SignalInfo } from '#contracts';
 import type { Database, Signal } from '#dbc/model';
+import { CellReader } from './cells.ts';
 import type { Rows } from './decoder.ts';
 import { hasSpnStatus, type SpnStatus, spnStatus } from './j1939/status.ts';
-import { type MessageLayout, ROW_FLAG_SHORT, ROW_HEADER_BYTES, type RowLayout } from './layout.ts';
+import { isPresent, isShort, type MessageLayout, messageOf, ROW_TIME, type RowLayout } from './layout.ts';
 import { exact, idWord, labelOf } from './signals.ts';
 
 /** One row as an object: for people, tools and tests, never for the path of a frame. */
@@ -31,6 +32,7 @@ export interface RowReaderOptions {
 interface Column {
   readonly info: SignalInfo;
   readonly cell: number;
+  readonly readers: readonly CellReader[];
   readonly signal: Signal;
   readonly hasStatus: boolean;
 }
@@ -45,34 +47,33 @@ export class RowReader {
     this.#columns = layout.messages.map((message) => {
       const found = database.messages.findLast((one) => idWord(one) === message.id && one.name === message.name)!;
       const signals = new Map(found.signals.map((signal) => [signal.name, signal]));
-      return message.signals.map(({ signal: info, cell }) => {
+      return message.signals.map((cell) => {
+        const { signal: info } = cell;
         const signal = signals.get(info.signal)!;
         const hasStatus = statuses !== 'none' && hasSpnStatus(database, found, signal, statuses === 'every');
-        return { info, cell, signal, hasStatus };
+        return { info, cell: cell.cell, readers: CellReader.of(cell), signal, hasStatus };
       });
     });
   }
 
   *read({ f64, u32, bytes }: Rows): Generator<DecodedFrame> {
     for (let at = 0; at < bytes; ) {
-      const index = u32[at / 4]!;
+      const index = messageOf(u32, at);
       const message = this.#layout.messages[index]!;
-      const presence = (at + ROW_HEADER_BYTES) / 4;
-      const first = (at + message.rowBytes) / 8 - message.cells;
+      const first = (at + message.firstCell) / 4;
       const values = new Map<string, number | bigint>();
       const labels = new Map<string, string>();
       const statuses = new Map<string, Exclude<SpnStatus, 'valid'>>();
-      for (const { info, cell, signal, hasStatus } of this.#columns[index]!) {
-        if (((u32[presence + Math.floor(cell / 32)]! >>> (cell % 32)) & 1) === 0) continue;
-        const [high, low] = [f64[first + cell]!, f64[first + cell + 1]!];
+      for (const { info, cell, readers, signal, hasStatus } of this.#columns[index]!) {
+        if (!isPresent(u32, at, cell)) continue;
+        const [high = 0, low = 0] = readers.map((reader) => reader.read(u32, first));
         const status = hasStatus ? spnStatus(high, info.bits) : 'valid';
         if (status === 'valid') values.set(info.signal, exact(info, high, low));
         else statuses.set(info.signal, status);
         const label = labelOf(signal, info, high, low);
         if (label !== undefined) labels.set(info.signal, label);
       }
-      const short = (u32[at / 4 + 1]! & ROW_FLAG_SHORT) !== 0;
-      yield { message, timeNs: f64[at / 8 + 1]!, short, values, labels, statuses };
+      yield { message, timeNs: f64[(at + ROW_TIME) / 8]!, short: isShort(u32, at), values, labels, statuses };
       at += message.rowBytes;
     }
   }

@@ -8,6 +8,7 @@ import { cantoolsRate } from './decode/cantools.ts';
 import { coldFigures } from './decode/cold.ts';
 import { handOver } from './decode/hand-over.ts';
 import { type BenchInput, inBenchOrder, inputOf, rebatched } from './decode/input.ts';
+import { AllReader } from './decode/read-all.ts';
 
 export const name = 'decode';
 
@@ -45,7 +46,8 @@ const GOALS = {
  * Frames/s of `Decoder.decode`, the function that `agent/pipeline.ts` calls, on batches in the agent's layout, one
  * thread. Each form runs in rounds with the baselines over the same frames and database; a ratio is the median of the
  * rounds' ratios. What a pass does: copies the batch in, looks up ids, writes a row a frame with header, presence and
- * the raw integer of every signal as a double. The C programs keep one physical double a signal instead.
+ * the bits of every signal in a cell of its own; a number is made of them where one is read. The C programs keep one
+ * physical double a signal instead: `everyValueRead` is what it costs to read all of them as such in JavaScript too.
  */
 export async function run(args: string[]): Promise<object> {
   const input = inputOf(args);
@@ -65,8 +67,9 @@ export async function run(args: string[]): Promise<object> {
     const cold = coldFigures(args);
     const small = smallPlan(input, all, spread(all, SMALL_SHARE));
     const live = rebatched(input, LIVE_BATCH).batches;
-    const decoder = createDecoder({ channel: 0, database, signals });
-    const changed = handOver(decoder, live, ROUNDS);
+    const create = (changes: boolean) => createDecoder({ channel: 0, database, signals, changes });
+    const changed = handOver(create, live, ROUNDS);
+    const decoder = create(false);
     const candump = candumpRates(input, decoder);
     const { framesPerSecond: candiedRate, valuesPerFrame } = candied();
     const grouped = Math.max(...forms.filter(({ form }) => form === 'grouped').map(({ ratioToC }) => ratioToC ?? 0));
@@ -97,11 +100,31 @@ export async function run(args: string[]): Promise<object> {
       cantools,
       cold,
       candump,
+      everyValueRead: everyValueRead(input, decoder, c),
       forms,
     };
   } finally {
     c?.close();
   }
+}
+
+/** Decoding and reading every value as a physical double, beside the C program that keeps them. */
+function everyValueRead({ batches, frames }: BenchInput, decoder: Decoder, c: CBaseline | null): object {
+  const reader = new AllReader(decoder);
+  const pass = () => {
+    const start = performance.now();
+    for (const batch of batches) reader.read(decoder.decode(batch));
+    return (frames / (performance.now() - start)) * 1000;
+  };
+  for (let i = 0; i < 3; i++) pass();
+  const rounds = Array.from({ length: ROUNDS }, () => {
+    const ours = Math.max(pass(), pass(), pass());
+    return { ours, ratio: c === null ? Number.NaN : ours / c.round('generated') };
+  });
+  return {
+    framesPerSecond: median(rounds.map(({ ours }) => ours)),
+    ratioToC: c === null ? null : median(rounds.map(({ ratio }) => ratio)),
+  };
 }
 
 /** A share of the signals, evenly over the messages. */
@@ -128,11 +151,11 @@ interface FormFigures {
 function measure(
   form: DecoderForm,
   { database, batches, frames }: BenchInput,
-  maxFrames: number,
+  batchFrames: number,
   signals: readonly SignalInfo[],
   c: CBaseline | null,
 ): FormFigures {
-  const decoder = createDecoder({ channel: 0, database, signals, form, maxFrames });
+  const decoder = createDecoder({ channel: 0, database, signals, form });
   for (let done = 0; done < WARM_FRAMES; done += frames) rate(decoder, batches, frames);
   const rounds = Array.from({ length: ROUNDS }, () => {
     const to = (program: CProgram) => (c === null ? Number.NaN : c.round(program));
@@ -144,7 +167,7 @@ function measure(
   const ratio = (program: CProgram) => (c === null ? null : median(rounds.map((one) => one.ours / one[program])));
   return {
     form,
-    batchFrames: maxFrames,
+    batchFrames,
     moduleBytes: decoder.module.length,
     framesPerSecond: median(rounds.map(({ ours }) => ours)),
     ratioToC: ratio('generated'),

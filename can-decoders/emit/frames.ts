@@ -1,24 +1,25 @@
 import { CAN_ERR_FLAG, CAN_RTR_FLAG, OFFSET_ID } from '#contracts';
 import type { CodeWriter, Local } from '#wasm';
+import { ROW_MESSAGE } from '../layout.ts';
+import { emitCloseTouched, emitOpenTouched } from './changes.ts';
 import {
-  CELL_BYTES,
   emitCounters,
   emitEndOfRow,
   emitHeader,
   emitIsShort,
   emitOwnCall,
   emitPayload,
-  emitPresence,
+  emitQuad,
   emitRecord,
   emitSeal,
-  emitValues,
+  emitTouchRow,
   FIRST_CELL,
   type SimdLocals,
   type SimdParts,
   simdLocals,
 } from './lookup.ts';
-import { LATER_BYTES, RECORD_ROWS, RECORD_SHAPE, RECORD_SIZE, RECORD_WAY } from './memory.ts';
-import { PAIR_BYTES, SHAPE_PAIRS } from './shapes.ts';
+import { LATER_BYTES, RECORD_BITS, RECORD_ROWS, RECORD_SHAPE, RECORD_SIZE, RECORD_WAY } from './memory.ts';
+import { QUAD_BYTES, QUAD_STORE } from './shapes.ts';
 import { emitClear, emitEnd } from './steps.ts';
 
 /** Slot and row of a frame in the list of those that are not done after the first pass. */
@@ -29,7 +30,7 @@ const LATER_ROW = 4;
 export interface FrameParts extends SimdParts {
   /** Whether messages have code of their own. */
   readonly hasOwn: boolean;
-  /** Pairs of a block. */
+  /** Quads of a block. */
   readonly block: number;
   /** Most blocks behind the front one that a message has. */
   readonly backBlocks: number;
@@ -42,8 +43,8 @@ interface Locals extends SimdLocals {
 
 /**
  * `decode(count, slotBytes, out, input)` of the `simd` form. The first pass has no branch that depends on a frame: it
- * writes header, presence and the first block of pairs of each row, in the order of the frames. What a short row has too
- * much the next row writes over; a frame without message has a row of no bytes. Frames of messages with more pairs, short
+ * writes header, the first block of quads of each row, in the order of the frames. What a short row has too
+ * much the next row writes over; a frame without message has a row of no bytes. Frames of messages with more quads, short
  * frames and those of messages with code of their own go into a list, and one pass a block over it follows.
  */
 export function emitFrames(code: CodeWriter, parts: FrameParts): void {
@@ -56,6 +57,8 @@ export function emitFrames(code: CodeWriter, parts: FrameParts): void {
   const flags = code.local('i32');
   const locals: Locals = { ...simdLocals(code), later: code.local('i32') };
   const { slot, out, later, record, id } = locals;
+  const touched = code.local('i32');
+  if (map.changes !== null) emitOpenTouched(code, map.changes, touched);
   emitEnd(code, input, count, slotBytes, end);
   code.get(input);
   code.set(slot);
@@ -70,14 +73,14 @@ export function emitFrames(code: CodeWriter, parts: FrameParts): void {
   code.op('i32.ge_u');
   code.brIf(1);
   emitRecord(code, parts, locals);
-  emitHeader(code, locals);
+  emitHeader(code, map, locals);
+  emitTouchRow(code, map, locals, touched);
   emitPayload(code, map, locals);
-  for (let pair = 0; pair < parts.block; pair++) {
+  for (let quad = 0; quad < parts.block; quad++) {
     code.get(out);
-    emitValues(code, SHAPE_PAIRS + pair * PAIR_BYTES, locals);
-    code.memory('v128.store', FIRST_CELL + pair * 2 * CELL_BYTES);
+    emitQuad(code, quad * QUAD_BYTES, locals);
+    code.memory('v128.store', FIRST_CELL + quad * QUAD_STORE);
   }
-  emitPresence(code, map, locals);
   emitAppend(code, locals, () => {
     code.get(record);
     code.memory('i32.load', map.records + RECORD_WAY);
@@ -112,6 +115,7 @@ export function emitFrames(code: CodeWriter, parts: FrameParts): void {
   emitCountIgnored(code, input, end, slotBytes, locals, ignored);
   code.end();
   emitCounters(code, count, rows, ignored);
+  if (map.changes !== null) emitCloseTouched(code, map.changes, touched);
   emitSeal(code, out);
   code.get(out);
   code.set(start);
@@ -162,7 +166,7 @@ function emitAppendShort(code: CodeWriter, map: SimdParts['map'], { later, recor
   code.set(later);
 }
 
-/** One pass over the list: the block of pairs that ends `pass` blocks before the end of the row. */
+/** One pass over the list: the block of quads that ends `pass` blocks before the end of the row. */
 function emitPass(
   code: CodeWriter,
   parts: FrameParts,
@@ -196,7 +200,11 @@ function emitPass(
   code.i32(LATER_BYTES);
   code.op('i32.add');
   code.set(entry);
-  emitRecord(code, parts, locals);
+  code.get(out);
+  code.memory('i32.load16_u', ROW_MESSAGE);
+  code.i32(RECORD_BITS);
+  code.op('i32.shl');
+  code.set(record);
   code.block();
   if (pass === 0) {
     emitIsShort(code, map, locals);
@@ -215,21 +223,21 @@ function emitPass(
   if (parts.backBlocks > 0) {
     emitPayload(code, map, locals);
     emitEndOfRow(code, map, locals);
-    const back = (pass + 1) * block * 2 * CELL_BYTES;
+    const back = (pass + 1) * block * QUAD_STORE;
     code.i32(back);
     code.op('i32.sub');
     const from = locals.probe;
     code.set(from);
-    for (let pair = 0; pair < block; pair++) {
+    for (let quad = 0; quad < block; quad++) {
       code.get(from);
-      emitValues(code, SHAPE_PAIRS + ((pass + 1) * block + pair) * PAIR_BYTES, locals);
-      code.memory('v128.store', pair * 2 * CELL_BYTES);
+      emitQuad(code, ((pass + 1) * block + quad) * QUAD_BYTES, locals);
+      code.memory('v128.store', quad * QUAD_STORE);
     }
     if (pass + 1 < parts.backBlocks) {
       emitAppend(code, locals, () => {
         code.get(record);
         code.memory('i32.load', map.records + RECORD_SIZE);
-        code.i32(FIRST_CELL + (pass + 2) * block * 2 * CELL_BYTES);
+        code.i32(FIRST_CELL + (pass + 2) * block * QUAD_STORE);
         code.op('i32.gt_u');
         code.i32(Math.log2(LATER_BYTES));
         code.op('i32.shl');

@@ -1,47 +1,47 @@
-import { CAN_ERR_FLAG, CAN_RTR_FLAG, OFFSET_FLAGS, OFFSET_ID, OFFSET_LENGTH } from '#contracts';
+import { CAN_ERR_FLAG, CAN_RTR_FLAG, OFFSET_ID, OFFSET_LENGTH } from '#contracts';
 import type { CodeWriter, Local } from '#wasm';
-import { ROW_FLAG_SHORT, ROW_HEADER_BYTES } from '../layout.ts';
+import { CELL_BYTES, ROW_FLAG_SHORT, ROW_FLAGS, ROW_MESSAGE, ROW_PRESENCE, rowSize } from '../layout.ts';
+import { emitCloseTouched, emitOpenTouched } from './changes.ts';
 import {
-  CELL_BYTES,
   emitCounters,
   emitEndOfRow,
   emitHeader,
   emitIsShort,
   emitOwnCall,
   emitPayload,
-  emitPresence,
+  emitQuad,
   emitRecord,
   emitSeal,
-  emitValues,
+  emitTouchRow,
   FIRST_CELL,
+  FIRST_OF_MANY,
   type SimdLocals,
   type SimdParts,
   simdLocals,
 } from './lookup.ts';
 import { COUNTER_SHORT, RECORD_BITS, RECORD_LASTS, RECORD_SIZE, RECORD_WAY, type SimdMap } from './memory.ts';
-import { PAIR_BYTES, SHAPE_PAIRS } from './shapes.ts';
+import { ONE_WORD_CELLS, QUAD_BYTES, QUAD_CELLS, QUAD_STORE } from './shapes.ts';
 import { emitClear, emitEnd, increment } from './steps.ts';
 
 /**
- * Links in a slot, over the time and the flags of its frame when its row has a header: the next slot of the chain, the
- * address of the row, and the number of the record.
+ * Links in a slot, over the time of its frame when its row has a header: the next slot of the chain and the address of
+ * the row.
  */
 const LINK_NEXT = 0;
 const LINK_ROW = 4;
-const LINK_RECORD = OFFSET_FLAGS;
 
 /** Chains before those of the shapes: frames without message, and messages with code of their own. */
 export const CHAIN_NOBODY = 0;
 export const CHAIN_OWN = 1;
 
-/** Chain of messages with so many pairs of cells. */
-export function chainOf(pairs: number): number {
-  return CHAIN_OWN + pairs;
+/** Chain of messages with so many quads of cells. */
+export function chainOf(quads: number): number {
+  return CHAIN_OWN + quads;
 }
 
 export interface GroupParts extends SimdParts {
-  /** Numbers of pairs that messages have. */
-  readonly pairs: readonly number[];
+  /** Numbers of quads that messages have. */
+  readonly quads: readonly number[];
   readonly hasOwn: boolean;
   /** Function `fix(out, record, length)`. */
   readonly fix: number;
@@ -49,7 +49,7 @@ export interface GroupParts extends SimdParts {
 
 /**
  * `decode(count, slotBytes, out, input)` of the `grouped` form. A first pass without branches looks up each frame, gives
- * it its row and hangs it into the chain of its number of pairs; then one loop a chain, whose jumps always go the same
+ * it its row and hangs it into the chain of its number of quads; then one loop a chain, whose jumps always go the same
  * way. The frames of a chain come last first: each knows its row, so the rows stand in the order of the frames.
  */
 export function emitGrouped(code: CodeWriter, parts: GroupParts): void {
@@ -60,6 +60,8 @@ export function emitGrouped(code: CodeWriter, parts: GroupParts): void {
   const ignored = code.local('i32');
   const locals = simdLocals(code);
   const { slot, out } = locals;
+  const touched = code.local('i32');
+  if (map.changes !== null) emitOpenTouched(code, map.changes, touched);
   emitEnd(code, input, count, slotBytes, end);
   code.get(input);
   code.set(slot);
@@ -72,7 +74,8 @@ export function emitGrouped(code: CodeWriter, parts: GroupParts): void {
   code.op('i32.ge_u');
   code.brIf(1);
   emitRecord(code, parts, locals);
-  emitHeader(code, locals);
+  emitHeader(code, map, locals);
+  emitTouchRow(code, map, locals, touched);
   emitLink(code, parts, locals);
   emitEndOfRow(code, map, locals);
   code.set(out);
@@ -83,6 +86,7 @@ export function emitGrouped(code: CodeWriter, parts: GroupParts): void {
   code.br(0);
   code.end();
   code.end();
+  if (map.changes !== null) emitCloseTouched(code, map.changes, touched);
   emitSeal(code, out);
   code.get(out);
   code.set(start);
@@ -90,21 +94,26 @@ export function emitGrouped(code: CodeWriter, parts: GroupParts): void {
   code.set(rows);
   emitChain(code, parts, CHAIN_NOBODY, locals, () => emitUncount(code, slot, rows, ignored));
   emitCounters(code, count, rows, ignored);
-  for (const pairs of parts.pairs) {
-    emitChain(code, parts, chainOf(pairs), locals, () => {
+  for (const quads of parts.quads) {
+    emitChain(code, parts, chainOf(quads), locals, () => {
+      const isLarge = quads * QUAD_CELLS > ONE_WORD_CELLS;
       emitPayload(code, map, locals);
-      // The last pair first: of a single cell it also writes over the presence word.
-      emitEndOfRow(code, map, locals);
-      code.i32(2 * CELL_BYTES);
-      code.op('i32.sub');
-      emitValues(code, SHAPE_PAIRS, locals);
-      code.memory('v128.store', 0);
-      for (let pair = 1; pair < pairs; pair++) {
+      if (isLarge) {
         code.get(out);
-        emitValues(code, SHAPE_PAIRS + pair * PAIR_BYTES, locals);
-        code.memory('v128.store', FIRST_CELL + (pair - 1) * 2 * CELL_BYTES);
+        code.get(locals.shape);
+        code.memory('i32.load', quads * QUAD_BYTES);
+        code.memory('i32.store', ROW_PRESENCE + 4);
       }
-      emitPresence(code, map, locals);
+      emitEndOfRow(code, map, locals);
+      code.i32(QUAD_STORE);
+      code.op('i32.sub');
+      emitQuad(code, 0, locals);
+      code.memory('v128.store', 0);
+      for (let quad = 1; quad < quads; quad++) {
+        code.get(out);
+        emitQuad(code, quad * QUAD_BYTES, locals);
+        code.memory('v128.store', (isLarge ? FIRST_OF_MANY : FIRST_CELL) + (quad - 1) * QUAD_STORE);
+      }
       emitIsShort(code, map, locals);
       code.if();
       code.get(out);
@@ -127,11 +136,6 @@ function emitLink(code: CodeWriter, { map }: GroupParts, { slot, out, record, pr
   code.get(slot);
   code.get(out);
   code.memory('i32.store', LINK_ROW);
-  code.get(slot);
-  code.get(record);
-  code.i32(RECORD_BITS);
-  code.op('i32.shr_u');
-  code.memory('i32.store16', LINK_RECORD);
   code.get(slot);
   code.get(record);
   code.memory('i32.load', map.records + RECORD_WAY);
@@ -180,8 +184,8 @@ function emitChain(
   code.get(slot);
   code.memory('i32.load', LINK_ROW);
   code.set(out);
-  code.get(slot);
-  code.memory('i32.load16_u', LINK_RECORD);
+  code.get(out);
+  code.memory('i32.load16_u', ROW_MESSAGE);
   code.i32(RECORD_BITS);
   code.op('i32.shl');
   code.set(record);
@@ -202,7 +206,13 @@ export function emitFix(code: CodeWriter, map: SimdMap): void {
   const last = code.local('i32');
   const bit = code.local('i64');
   code.get(out);
+  code.i32(FIRST_OF_MANY);
   code.i32(FIRST_CELL);
+  code.get(record);
+  code.memory('i32.load', map.records + RECORD_SIZE);
+  code.i32(rowSize(ONE_WORD_CELLS).rowBytes);
+  code.op('i32.gt_u');
+  code.op('select');
   code.op('i32.add');
   code.set(at);
   code.get(out);
@@ -217,19 +227,19 @@ export function emitFix(code: CodeWriter, map: SimdMap): void {
   code.set(bit);
   code.loop();
   code.get(last);
-  code.memory('i32.load8_u', 0);
+  code.memory('i32.load8_s', 0);
   code.get(length);
-  code.op('i32.ge_u');
+  code.op('i32.ge_s');
   code.if();
   code.get(at);
-  code.i64(0);
-  code.memory('i64.store', 0);
+  code.i32(0);
+  code.memory('i32.store', 0);
   code.get(out);
   code.get(out);
-  code.memory('i64.load', ROW_HEADER_BYTES);
+  code.memory('i64.load', ROW_PRESENCE);
   code.get(bit);
   code.op('i64.xor');
-  code.memory('i64.store', ROW_HEADER_BYTES);
+  code.memory('i64.store', ROW_PRESENCE);
   code.end();
   code.get(last);
   code.i32(1);
@@ -249,6 +259,6 @@ export function emitFix(code: CodeWriter, map: SimdMap): void {
   code.end();
   code.get(out);
   code.i32(ROW_FLAG_SHORT);
-  code.memory('i32.store', 4);
+  code.memory('i32.store16', ROW_FLAGS);
   increment(code, COUNTER_SHORT);
 }

@@ -1,24 +1,24 @@
 import { HEADER_BYTES, OFFSET_CHANNEL, OFFSET_ID, OFFSET_LENGTH, OFFSET_TIME } from '#contracts';
 import type { CodeWriter, Local } from '#wasm';
 import type { IdTable } from '../hash.ts';
-import { ROW_HEADER_BYTES } from '../layout.ts';
-import { presenceBytes } from '../plan.ts';
+import { CELLS_PER_PRESENCE, ROW_MESSAGE, ROW_TIME, rowSize } from '../layout.ts';
+import { emitTouch } from './changes.ts';
 import {
   COUNTER_IGNORED,
   COUNTER_SHORT,
   COUNTER_UNKNOWN,
   RECORD_BITS,
+  RECORD_HEAD,
   RECORD_KEY,
   RECORD_NEED,
-  RECORD_PRESENCE,
   RECORD_SHAPE,
   RECORD_SIZE,
   type SimdMap,
 } from './memory.ts';
 
-export const CELL_BYTES = 8;
-/** First cell of a row with one presence word. */
-export const FIRST_CELL = ROW_HEADER_BYTES + presenceBytes(1);
+/** First cell of a row with one presence word, and with two. */
+export const FIRST_CELL = rowSize(1).firstCell;
+export const FIRST_OF_MANY = rowSize(CELLS_PER_PRESENCE + 1).firstCell;
 
 /** What the functions of the SIMD forms are written from. */
 export interface SimdParts {
@@ -129,16 +129,17 @@ export function emitRecord(code: CodeWriter, { table, map, channel }: SimdParts,
   }
 }
 
-export function emitHeader(code: CodeWriter, { slot, out, record }: SimdLocals): void {
+/** Writes time, message and the first word of the presence bitmap. */
+export function emitHeader(code: CodeWriter, map: SimdMap, { slot, out, record }: SimdLocals): void {
   code.get(out);
-  emitIndex(code, record);
-  code.op('i64.extend_i32_u');
-  code.memory('i64.store', 0);
+  code.get(record);
+  code.memory('i64.load', map.records + RECORD_HEAD);
+  code.memory('i64.store', ROW_MESSAGE);
   code.get(out);
   code.get(slot);
   code.memory('i64.load', OFFSET_TIME);
   code.op('f64.convert_i64_s');
-  code.memory('f64.store', 8);
+  code.memory('f64.store', ROW_TIME);
 }
 
 /** Message index of a record. */
@@ -157,6 +158,17 @@ export function emitIsShort(code: CodeWriter, map: SimdMap, { slot, record }: Si
   code.op('i32.lt_u');
 }
 
+/** Notes the row where changes are told; `touched` is opened before the first frame and closed behind the last one. */
+export function emitTouchRow(code: CodeWriter, { changes }: SimdMap, locals: SimdLocals, touched: Local): void {
+  if (changes === null) return;
+  const { record, probe, out } = locals;
+  code.get(record);
+  code.i32(RECORD_BITS - 2);
+  code.op('i32.shr_u');
+  code.set(probe);
+  emitTouch(code, changes, probe, out, touched);
+}
+
 /** Puts the address behind the row on the stack. */
 export function emitEndOfRow(code: CodeWriter, map: SimdMap, { out, record }: SimdLocals): void {
   code.get(out);
@@ -165,20 +177,18 @@ export function emitEndOfRow(code: CodeWriter, map: SimdMap, { out, record }: Si
   code.op('i32.add');
 }
 
-/** Loads the payload, signs turned over, and the address of the shape. */
+/** Loads the payload and the address of the shape. */
 export function emitPayload(code: CodeWriter, map: SimdMap, { slot, record, shape, piece }: SimdLocals): void {
   code.get(slot);
   code.memory('v128.load64_zero', HEADER_BYTES);
+  code.set(piece);
   code.get(record);
   code.memory('i32.load', map.records + RECORD_SHAPE);
-  code.tee(shape);
-  code.memory('v128.load', 0);
-  code.op('v128.xor');
-  code.set(piece);
+  code.set(shape);
 }
 
-/** Puts the two values of the pair at this offset of the shape on the stack. */
-export function emitValues(code: CodeWriter, at: number, { shape, piece }: SimdLocals): void {
+/** Puts the four cells of the quad at this offset of the shape on the stack. */
+export function emitQuad(code: CodeWriter, at: number, { shape, piece }: SimdLocals): void {
   code.get(piece);
   code.get(shape);
   code.memory('v128.load', at);
@@ -187,9 +197,6 @@ export function emitValues(code: CodeWriter, at: number, { shape, piece }: SimdL
   code.get(shape);
   code.memory('v128.load', at + 16);
   code.op('v128.and');
-  code.get(shape);
-  code.memory('v128.load', at + 32);
-  code.op('f64x2.sub');
 }
 
 export function emitCounters(code: CodeWriter, count: Local, rows: Local, ignored: Local): void {
@@ -206,14 +213,6 @@ export function emitCounters(code: CodeWriter, count: Local, rows: Local, ignore
   code.i32(0);
   code.i32(0);
   code.memory('i32.store', COUNTER_SHORT);
-}
-
-/** Writes the presence word of a row whose cells are all there. */
-export function emitPresence(code: CodeWriter, map: SimdMap, { out, record }: SimdLocals): void {
-  code.get(out);
-  code.get(record);
-  code.memory('i64.load', map.records + RECORD_PRESENCE);
-  code.memory('i64.store', ROW_HEADER_BYTES);
 }
 
 /** A last frame without message leaves a header where a next row would start. */

@@ -1,6 +1,8 @@
 import { FD_SLOT_BYTES } from '#contracts';
 import type { IdTable } from '../hash.ts';
+import type { RowLayout } from '../layout.ts';
 import type { DecodePlan } from '../plan.ts';
+import { type ChangeMap, changeMap } from './changes.ts';
 import { type Shape, shapeBytes } from './shapes.ts';
 
 /**
@@ -18,7 +20,8 @@ import { type Shape, shapeBytes } from './shapes.ts';
  * | `chains`  | grouped form: first slot of each chain, 0 where there is none (u32)               |
  * | `lasts`   | grouped form: for each cell of a shape the last byte that its signal needs (u8)   |
  * | `later`   | simd form: slot and row of each frame that is not done after the first pass (u32) |
- * | `pool`    | SIMD forms: swizzles, masks and factors of messages that need code of their own    |
+ * | `changes` | SIMD forms: see `changes.ts`                                                      |
+ * | `pool`    | SIMD forms: swizzles and masks of messages that need code of their own    |
  * | `input`   | slots of the part being decoded; zero before and after                            |
  * | `rows`    | what comes out; the only region that grows                                        |
  */
@@ -26,6 +29,8 @@ export interface MemoryMap {
   readonly slots: number;
   readonly input: number;
   readonly rows: number;
+  /** Null where changes are not told. */
+  readonly changes: ChangeMap | null;
 }
 
 export interface ScalarMap extends MemoryMap {
@@ -48,6 +53,7 @@ export interface SimdMap {
   /** Address of the last bytes of the cells of each message. */
   readonly lasts: readonly number[];
   readonly later: number;
+  readonly changes: ChangeMap | null;
   readonly pool: number;
 }
 
@@ -70,14 +76,14 @@ const ALIGNMENT = 64;
 /**
  * What the SIMD forms know of a message, u32 and one u64: id word, bytes of a row, `LATER_BYTES` or 0 where the first pass
  * is enough (grouped: address of the chain), 1 for a message and 0 for frames without (grouped: address of the last bytes
- * of its cells), presence word, address of the shape, bytes that a frame has at least.
+ * of its cells), second half of a row's header, address of the shape, bytes that a frame has at least.
  */
 export const RECORD_KEY = 0;
 export const RECORD_SIZE = 4;
 export const RECORD_WAY = 8;
 export const RECORD_ROWS = 12;
 export const RECORD_LASTS = 12;
-export const RECORD_PRESENCE = 16;
+export const RECORD_HEAD = 16;
 export const RECORD_SHAPE = 24;
 export const RECORD_NEED = 28;
 export const RECORD_BITS = 5;
@@ -90,7 +96,10 @@ export interface ModuleOptions {
   readonly maxFrames: number;
   /** Channel whose frames are decoded; null takes those of every channel. */
   readonly channel: number | null;
-  readonly form: DecoderForm;
+  /** Default: the faster of the SIMD forms for these messages. */
+  readonly form?: DecoderForm | undefined;
+  /** Tell which cells differ from those of the row before; not in the scalar form. */
+  readonly changes?: boolean;
 }
 
 function after(start: number, bytes: number): number {
@@ -104,20 +113,22 @@ export function scalarMap(plan: DecodePlan, table: IdTable, maxFrames: number): 
   const sizes = after(keys, perMessage);
   const list = after(sizes, perMessage);
   const input = after(list, maxFrames * 2);
-  return { slots, keys, sizes, list, input, rows: after(input, maxFrames * FD_SLOT_BYTES) };
+  return { slots, keys, sizes, list, input, rows: after(input, maxFrames * FD_SLOT_BYTES), changes: null };
 }
 
 /**
- * @param pairs first cells of the pairs of each shape; of a message without shape the pairs of the shape that takes nothing
- * @param chains number of chains
+ * @param quads first cells of the quads of each shape; of a message without shape the quads of the shape that takes nothing
+ * @param chains number of chains; 0 in the `simd` form
+ * @param layout null where changes are not told
  */
 export function simdMap(
   table: IdTable,
   shapes: readonly (Shape | null)[],
-  pairs: readonly (readonly number[])[],
+  quads: readonly (readonly number[])[],
   nothing: readonly number[],
   chains: number,
-  { maxFrames, form }: ModuleOptions,
+  maxFrames: number,
+  layout: RowLayout | null,
 ): SimdMap {
   const slots = FIRST_TABLE;
   const records = after(slots, table.slots.byteLength);
@@ -127,24 +138,26 @@ export function simdMap(
   const addresses = shapes.map((shape, index) => {
     if (shape === null) return noShape;
     const address = next;
-    next += shapeBytes(pairs[index]!);
+    next += shapeBytes(quads[index]!);
     return address;
   });
   const start = after(next, 0);
   let last = after(start, chains * 4);
   const lasts = shapes.map((shape) => {
     const address = last;
-    last += form === 'grouped' ? (shape?.lasts.length ?? 0) : 0;
+    last += chains > 0 ? (shape?.cells ?? 0) : 0;
     return address;
   });
   const later = after(last, 0);
   // The place behind the last frame is written too, before it is known that nothing goes there.
-  const pool = after(later, form === 'simd' ? (maxFrames + 1) * LATER_BYTES : 0);
-  return { slots, records, nobody, shapes: addresses, noShape, chains: start, lasts, later, pool };
+  const list = after(later, chains === 0 ? (maxFrames + 1) * LATER_BYTES : 0);
+  const changes = layout === null ? null : changeMap(layout, list);
+  const pool = after(changes?.end ?? list, 0);
+  return { slots, records, nobody, shapes: addresses, noShape, chains: start, lasts, later, changes, pool };
 }
 
 /** @param poolBytes size of the pool, known when all code that uses it is written */
-export function behindPool({ slots, pool }: SimdMap, maxFrames: number, poolBytes: number): MemoryMap {
+export function behindPool({ slots, pool, changes }: SimdMap, maxFrames: number, poolBytes: number): MemoryMap {
   const input = after(pool, poolBytes);
-  return { slots, input, rows: after(input, maxFrames * FD_SLOT_BYTES) };
+  return { slots, input, rows: after(input, maxFrames * FD_SLOT_BYTES), changes };
 }

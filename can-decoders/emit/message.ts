@@ -2,9 +2,17 @@ import { OFFSET_TIME } from '#contracts';
 import type { MultiplexRange } from '#dbc/model';
 import type { CodeWriter, Local } from '#wasm';
 import type { Field } from '../field.ts';
-import { ROW_HEADER_BYTES } from '../layout.ts';
-import { type MessagePlan, type PlanCell, type PlanGroup, type PlanSelector, presenceBytes } from '../plan.ts';
-import { emitRaw, emitToCell, type Scratch } from './scalar.ts';
+import {
+  CELL_BYTES,
+  CELLS_PER_PRESENCE,
+  presenceWords,
+  ROW_FLAGS,
+  ROW_MESSAGE,
+  ROW_PRESENCE,
+  ROW_TIME,
+} from '../layout.ts';
+import type { MessagePlan, PlanCell, PlanGroup, PlanSelector } from '../plan.ts';
+import { emitCut, emitRaw, type Scratch } from './scalar.ts';
 import { emitPiece, emitVector, type VectorLocals, type VectorPool, vectorsOf } from './simd.ts';
 
 /** Locals of a function that writes rows. */
@@ -17,14 +25,13 @@ export interface RowLocals extends Scratch {
   readonly selectors: readonly Local[];
   /** Where frames may be short: length of the payload and the flag; absent where every signal fits. */
   readonly short?: { readonly length: Local; readonly flag: Local } | undefined;
-  /** The row has its header already. */
+  /** The row has its time and its message already. */
   readonly hasHeader?: boolean;
   /** Decode four signals at once where they allow it; absent in the scalar form. */
-  readonly simd?: (Pick<VectorLocals, 'piece' | 'lanes'> & { readonly pool: VectorPool }) | undefined;
+  readonly simd?: (Pick<VectorLocals, 'piece'> & { readonly pool: VectorPool }) | undefined;
 }
 
 const PAYLOAD_BYTES = 64;
-const CELL_BYTES = 8;
 const CLASSIC_BYTES = 8;
 
 /** Bytes that a group's own cells and multiplexers occupy, added to those of the groups around it. */
@@ -54,16 +61,14 @@ class RowEmitter {
   readonly #code: CodeWriter;
   readonly #plan: MessagePlan;
   readonly #locals: RowLocals;
-  readonly #firstCell: number;
   /** Presence bits that are known when the module is made, by word. */
-  readonly #always: bigint[];
+  readonly #always: number[];
 
   constructor(code: CodeWriter, plan: MessagePlan, locals: RowLocals) {
     this.#code = code;
     this.#plan = plan;
     this.#locals = locals;
-    this.#firstCell = ROW_HEADER_BYTES + presenceBytes(plan.layout.cells);
-    this.#always = Array.from({ length: presenceBytes(plan.layout.cells) / 8 }, () => 0n);
+    this.#always = Array.from({ length: presenceWords(plan.layout.cells) }, () => 0);
   }
 
   row(index: number): void {
@@ -72,36 +77,54 @@ class RowEmitter {
     if (this.#locals.hasHeader !== true) this.#header(index);
     if (dynamic) {
       for (const word of this.#always.keys()) {
-        this.#code.i64(0);
+        this.#code.i32(0);
         this.#code.set(this.#locals.presence[word]!);
       }
       this.#clearCells();
     }
+    this.#clearEnd();
     this.#group(this.#plan.root, new Uint8Array(PAYLOAD_BYTES), 0, true);
     for (const [word, bits] of this.#always.entries()) {
       this.#code.get(this.#locals.out);
       if (dynamic) this.#code.get(this.#locals.presence[word]!);
-      if (!dynamic || bits !== 0n) this.#code.i64(bits);
-      if (dynamic && bits !== 0n) this.#code.op('i64.or');
-      this.#code.memory('i64.store', ROW_HEADER_BYTES + word * 8);
+      if (!dynamic || bits !== 0) this.#code.i32(bits);
+      if (dynamic && bits !== 0) this.#code.op('i32.or');
+      this.#code.memory('i32.store', ROW_PRESENCE + word * 4);
     }
     if (short !== undefined) {
       this.#code.get(this.#locals.out);
       this.#code.get(short.flag);
-      this.#code.memory('i32.store', 4);
+      this.#code.memory('i32.store16', ROW_FLAGS);
     }
   }
 
   #header(index: number): void {
     const { out, slot } = this.#locals;
     this.#code.get(out);
-    this.#code.i64(index);
-    this.#code.memory('i64.store', 0);
-    this.#code.get(out);
     this.#code.get(slot);
     this.#code.memory('i64.load', OFFSET_TIME);
     this.#code.op('f64.convert_i64_s');
-    this.#code.memory('f64.store', 8);
+    this.#code.memory('f64.store', ROW_TIME);
+    this.#code.get(out);
+    this.#code.i32(index);
+    this.#code.memory('i32.store', ROW_MESSAGE);
+  }
+
+  /** What lies behind the last cell. */
+  #clearEnd(): void {
+    const { cells, rowBytes } = this.#plan.layout;
+    for (let at = this.#address(cells); at < rowBytes; at += CELL_BYTES) this.#clear(at);
+  }
+
+  #clear(at: number): void {
+    this.#code.get(this.#locals.out);
+    this.#code.i32(0);
+    this.#code.memory('i32.store', at);
+  }
+
+  /** Offset of a cell from the row. */
+  #address(cell: number): number {
+    return this.#plan.layout.firstCell + cell * CELL_BYTES;
   }
 
   /** A cell that is absent in this row holds 0, never what an earlier row left there. */
@@ -115,18 +138,14 @@ class RowEmitter {
       for (const one of group.selectors.flatMap(({ cases }) => cases)) collect(one.group, true);
     };
     collect(this.#plan.root, this.#locals.short !== undefined);
-    for (const cell of cells) {
-      this.#code.get(this.#locals.out);
-      this.#code.i64(0);
-      this.#code.memory('i64.store', this.#firstCell + cell * CELL_BYTES);
-    }
+    for (const cell of cells) this.#clear(this.#address(cell));
   }
 
   /** @param always whether this group is there in every frame */
   #group(group: PlanGroup, outer: Uint8Array, depth: number, always: boolean): void {
     const readable = readableIn(group, outer);
     if (this.#locals.short === undefined) {
-      for (const cell of this.#vectors(group.cells)) this.#cell(cell, readable);
+      this.#cells(group.cells, readable);
       this.#present(group.cells, always);
       for (const selector of group.selectors) this.#selector(selector, readable, depth, always);
       return;
@@ -142,20 +161,20 @@ class RowEmitter {
     }
   }
 
-  /** @returns the cells that are left for the scalar form */
-  #vectors(cells: readonly PlanCell[]): readonly PlanCell[] {
+  #cells(cells: readonly PlanCell[], readable: Uint8Array): void {
     const { simd } = this.#locals;
-    if (simd === undefined) return cells;
-    const need = Math.max(this.#plan.need, this.#plan.length);
-    const { vectors, rest } = vectorsOf(cells, need);
+    if (simd === undefined) {
+      for (const cell of cells) this.#cell(cell, readable);
+      return;
+    }
+    const isClassic = Math.max(this.#plan.need, this.#plan.length) <= CLASSIC_BYTES;
     const locals = { ...this.#locals, ...simd };
     let window = -1;
-    for (const vector of vectors) {
-      if (vector.window !== window) emitPiece(this.#code, vector.window, need <= CLASSIC_BYTES, locals);
+    for (const vector of vectorsOf(cells, isClassic)) {
+      if (vector.window !== window) emitPiece(this.#code, vector.window, isClassic, locals);
       window = vector.window;
-      emitVector(this.#code, vector, simd.pool, locals, ({ layout }) => this.#firstCell + layout.cell * CELL_BYTES);
+      emitVector(this.#code, vector, simd.pool, locals, this.#address(vector.cell));
     }
-    return rest;
   }
 
   /** Writes what a frame long enough for the field gets; a field beyond every frame is never there. */
@@ -174,56 +193,21 @@ class RowEmitter {
     if (possible) this.#code.end();
   }
 
-  #cell({ field, layout }: PlanCell, readable: Uint8Array): void {
-    const { out, t64 } = this.#locals;
-    const at = this.#firstCell + layout.cell * CELL_BYTES;
-    if (field.kind === 'wide') {
-      this.#raw(field, readable, true);
-      this.#code.set(t64);
-      this.#wide(field, at, t64);
-      return;
+  #cell({ words, layout }: PlanCell, readable: Uint8Array): void {
+    const bytes = this.#locals.short === undefined ? readable : null;
+    for (const [i, word] of words.entries()) {
+      this.#code.get(this.#locals.out);
+      emitCut(this.#code, word, bytes, this.#locals);
+      this.#code.memory('i32.store', this.#address(layout.cell + i));
     }
-    this.#code.get(out);
-    const word = this.#raw(field, readable, false);
-    emitToCell(this.#code, field, word);
-    this.#code.memory('f64.store', at);
-  }
-
-  /** High word, signed where the signal is, then low word. */
-  #wide(field: Field, at: number, raw: Local): void {
-    const { out } = this.#locals;
-    this.#code.get(out);
-    this.#code.get(raw);
-    this.#code.i64(32);
-    this.#code.op(field.signed ? 'i64.shr_s' : 'i64.shr_u');
-    this.#code.op('f64.convert_i64_s');
-    this.#code.memory('f64.store', at);
-    this.#code.get(out);
-    this.#code.get(raw);
-    this.#code.i64(0xffff_ffffn);
-    this.#code.op('i64.and');
-    this.#code.op('f64.convert_i64_s');
-    this.#code.memory('f64.store', at + CELL_BYTES);
-  }
-
-  #raw(field: Field, readable: Uint8Array, widen: boolean): 'i32' | 'i64' {
-    return emitRaw(this.#code, field, this.#locals.short === undefined ? readable : null, this.#locals, widen);
   }
 
   #selector({ field, cell, cases }: PlanSelector, readable: Uint8Array, depth: number, always: boolean): void {
     const raw = this.#locals.selectors[depth]!;
-    this.#raw(field, readable, true);
+    emitRaw(this.#code, field, this.#locals.short === undefined ? readable : null, this.#locals);
     this.#code.set(raw);
     if (cell !== null) {
-      const at = this.#firstCell + cell.layout.cell * CELL_BYTES;
-      if (field.kind === 'wide') {
-        this.#wide(field, at, raw);
-      } else {
-        this.#code.get(this.#locals.out);
-        this.#code.get(raw);
-        emitToCell(this.#code, field, 'i64');
-        this.#code.memory('f64.store', at);
-      }
+      this.#cell(cell, readable);
       this.#present([cell], always);
     }
     for (const { ranges, group } of cases) {
@@ -254,11 +238,11 @@ class RowEmitter {
 
   /** Sets presence bits; as constants where the cells are there in every frame. */
   #present(cells: readonly PlanCell[], always: boolean): void {
-    const bits = new Map<number, bigint>();
+    const bits = new Map<number, number>();
     for (const { layout } of cells) {
       for (let cell = layout.cell; cell < layout.cell + layout.cells; cell++) {
-        const word = Math.floor(cell / 64);
-        bits.set(word, (bits.get(word) ?? 0n) | (1n << BigInt(cell % 64)));
+        const word = Math.floor(cell / CELLS_PER_PRESENCE);
+        bits.set(word, (bits.get(word) ?? 0) | (1 << (cell % CELLS_PER_PRESENCE)));
       }
     }
     for (const [word, mask] of bits) {
@@ -268,8 +252,8 @@ class RowEmitter {
       }
       const local = this.#locals.presence[word]!;
       this.#code.get(local);
-      this.#code.i64(mask);
-      this.#code.op('i64.or');
+      this.#code.i32(mask);
+      this.#code.op('i32.or');
       this.#code.set(local);
     }
   }

@@ -1,6 +1,8 @@
 import { ModuleWriter, PAGE_BYTES } from '#wasm';
 import { type IdTable, idTable, NO_MESSAGE } from '../hash.ts';
+import { CELLS_PER_PRESENCE } from '../layout.ts';
 import type { DecodePlan } from '../plan.ts';
+import { changeTables, emitChanges } from './changes.ts';
 import { emitFrames } from './frames.ts';
 import { CHAIN_NOBODY, CHAIN_OWN, chainOf, emitFix, emitGrouped } from './grouped.ts';
 import {
@@ -9,9 +11,9 @@ import {
   type MemoryMap,
   type ModuleOptions,
   RECORD_BYTES,
+  RECORD_HEAD,
   RECORD_KEY,
   RECORD_NEED,
-  RECORD_PRESENCE,
   RECORD_ROWS,
   RECORD_SHAPE,
   RECORD_SIZE,
@@ -22,7 +24,16 @@ import {
 } from './memory.ts';
 import { emitOwn } from './own.ts';
 import { emitRows, emitShort } from './rows.ts';
-import { bestBlock, blockPairs, exactPairs, type Shape, shapeOf, writeShape } from './shapes.ts';
+import {
+  bestBlock,
+  blockQuads,
+  exactQuads,
+  ONE_WORD_CELLS,
+  type Shape,
+  shapeOf,
+  TWO_WORD_CELLS,
+  writeShape,
+} from './shapes.ts';
 import { emitSieve } from './sieve.ts';
 import { VectorPool } from './simd.ts';
 
@@ -32,6 +43,8 @@ export interface EmittedModule {
 }
 
 const DECODE = { name: 'decode', parameters: ['i32', 'i32', 'i32', 'i32'], results: ['i32'] } as const;
+/** Quads of a block up to which messages are so much alike that sorting them costs more than it gains (measured). */
+const MOST_ALIKE = 3;
 const SHORT = { parameters: ['i32', 'i32', 'i32', 'i32'], results: [] } as const;
 
 /**
@@ -71,15 +84,26 @@ function emitScalar(plan: DecodePlan, { maxFrames, channel }: ModuleOptions, tab
 /** Loads a payload whole and stores what the masks let through. */
 function emitSimd(plan: DecodePlan, options: ModuleOptions, table: IdTable): EmittedModule {
   const { maxFrames, channel, form } = options;
-  const shapes = plan.messages.map(shapeOf);
-  const block = bestBlock(shapes);
-  const isGrouped = form === 'grouped';
-  const pairs = plan.messages.map(({ layout }) =>
-    isGrouped ? exactPairs(layout.cells) : blockPairs(layout.cells, block),
+  const inOneWord = plan.messages.map((message) => shapeOf(message, ONE_WORD_CELLS));
+  const block = bestBlock(inOneWord);
+  const isGrouped = form === 'grouped' || (form === undefined && block > MOST_ALIKE);
+  // Frame by frame all rows have their first cell at the same place.
+  const shapes = isGrouped ? plan.messages.map((message) => shapeOf(message, TWO_WORD_CELLS)) : inOneWord;
+  const nothing = isGrouped ? [] : blockQuads(0, block);
+  const quads = shapes.map((shape) => {
+    if (shape === null) return nothing;
+    return isGrouped ? exactQuads(shape.cells) : blockQuads(shape.cells, block);
+  });
+  const most = shapes.reduce((sum, shape, i) => Math.max(sum, shape === null ? 0 : quads[i]!.length), 0);
+  const map = simdMap(
+    table,
+    shapes,
+    quads,
+    nothing,
+    isGrouped ? chainOf(most) + 1 : 0,
+    maxFrames,
+    options.changes === true ? plan.rows : null,
   );
-  const nothing = isGrouped ? [] : blockPairs(0, block);
-  const most = shapes.reduce((sum, shape, i) => Math.max(sum, shape === null ? 0 : pairs[i]!.length), 0);
-  const map = simdMap(table, shapes, pairs, nothing, isGrouped ? chainOf(most) + 1 : 0, options);
   const pool = new VectorPool(map.pool);
   const module = new ModuleWriter();
   const decode = module.declare(DECODE);
@@ -89,12 +113,18 @@ function emitSimd(plan: DecodePlan, options: ModuleOptions, table: IdTable): Emi
   const shorts = [...plan.messages.keys()].filter((index) => !isGrouped || shapes[index] === null);
   const fix = isGrouped ? module.declare({ parameters: ['i32', 'i32', 'i32'], results: [] }) : -1;
   const parts = { table, map, channel, own, hasOwn: shapes.includes(null) };
-  const counts = new Set(shapes.flatMap((shape, i) => (shape === null ? [] : [pairs[i]!.length])));
+  const counts = new Set(shapes.flatMap((shape, i) => (shape === null ? [] : [quads[i]!.length])));
   module.define(decode, (code) =>
     isGrouped
-      ? emitGrouped(code, { ...parts, pairs: [...counts], fix })
+      ? emitGrouped(code, { ...parts, quads: [...counts], fix })
       : emitFrames(code, { ...parts, block, backBlocks: Math.max(0, ...counts) / block - 1 }),
   );
+  const { changes } = map;
+  if (changes !== null) {
+    const compare = module.declare({ name: 'changes', parameters: [], results: ['i32'] });
+    module.define(compare, (code) => emitChanges(code, changes, plan.messages.length));
+    for (const { at, bytes } of changeTables(plan.rows, changes)) module.data(at, bytes);
+  }
   if (isGrouped) module.define(fix, (code) => emitFix(code, map));
   module.define(own, (code) => emitOwn(code, plan, shapes, short, pool));
   module.define(short, (code) => emitShort(code, plan, true, shorts));
@@ -109,17 +139,17 @@ function emitSimd(plan: DecodePlan, options: ModuleOptions, table: IdTable): Emi
         const shape = shapes[index];
         if (isGrouped) {
           if (shape === undefined) return map.chains + CHAIN_NOBODY * 4;
-          return map.chains + (shape === null ? CHAIN_OWN : chainOf(pairs[index]!.length)) * 4;
+          return map.chains + (shape === null ? CHAIN_OWN : chainOf(quads[index]!.length)) * 4;
         }
         if (shape === undefined) return 0;
-        return shape === null || pairs[index]!.length > block ? LATER_BYTES : 0;
+        return shape === null || quads[index]!.length > block ? LATER_BYTES : 0;
       },
       shapes,
       isGrouped,
     ),
   );
-  if (isGrouped) module.data(map.lasts[0] ?? 0, Uint8Array.from(shapes.flatMap((shape) => shape?.lasts ?? [])));
-  module.data(map.noShape, shapeTable(map, shapes, pairs, nothing));
+  if (isGrouped) module.data(map.lasts[0] ?? 0, lastBytes(shapes));
+  module.data(map.noShape, shapeTable(map, shapes, quads, nothing));
   module.data(map.pool, pool.bytes);
   module.pages = Math.ceil(behind.rows / PAGE_BYTES);
   return { bytes: module.finish(), map: behind };
@@ -137,15 +167,22 @@ function indices({ slots }: IdTable, none: number): Uint8Array {
 function shapeTable(
   map: SimdMap,
   shapes: readonly (Shape | null)[],
-  pairs: readonly (readonly number[])[],
+  quads: readonly (readonly number[])[],
   nothing: readonly number[],
 ): Uint8Array {
   const bytes = new Uint8Array(map.chains - map.noShape);
   writeShape(null, nothing, bytes);
   for (const [index, shape] of shapes.entries()) {
-    if (shape !== null) writeShape(shape, pairs[index]!, bytes.subarray(map.shapes[index]! - map.noShape));
+    if (shape !== null) writeShape(shape, quads[index]!, bytes.subarray(map.shapes[index]! - map.noShape));
   }
   return bytes;
+}
+
+/** Last byte of the payload that each cell needs; −1 for cells at the end of a row that stay empty. */
+function lastBytes(shapes: readonly (Shape | null)[]): Uint8Array {
+  return Uint8Array.from(
+    shapes.flatMap((shape) => Array.from({ length: shape?.cells ?? 0 }, (_, cell) => shape!.lasts[cell] ?? 0xff)),
+  );
 }
 
 /** @param way what stands at `RECORD_WAY`, by message index */
@@ -163,7 +200,9 @@ function records(
     view.setUint32(at + RECORD_SIZE, layout.rowBytes, true);
     view.setUint32(at + RECORD_WAY, way(index), true);
     view.setUint32(at + RECORD_ROWS, isGrouped ? map.lasts[index]! : 1, true);
-    view.setBigUint64(at + RECORD_PRESENCE, shapes[index] === null ? 0n : (1n << BigInt(layout.cells)) - 1n, true);
+    view.setUint32(at + RECORD_HEAD, index, true);
+    const present = shapes[index] === null ? 0 : 2 ** Math.min(layout.cells, CELLS_PER_PRESENCE) - 1;
+    view.setUint32(at + RECORD_HEAD + 4, present, true);
     view.setUint32(at + RECORD_SHAPE, map.shapes[index]!, true);
     view.setUint32(at + RECORD_NEED, Math.max(need, length), true);
   }

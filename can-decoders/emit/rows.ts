@@ -1,7 +1,7 @@
 import { OFFSET_LENGTH } from '#contracts';
 import type { CodeWriter, Local } from '#wasm';
-import { ROW_FLAG_SHORT } from '../layout.ts';
-import { type DecodePlan, type MessagePlan, presenceBytes } from '../plan.ts';
+import { presenceWords, ROW_FLAG_SHORT } from '../layout.ts';
+import type { DecodePlan, MessagePlan } from '../plan.ts';
 import { COUNTER_SHORT, type ScalarMap } from './memory.ts';
 import { cascade, emitRow, type RowLocals } from './message.ts';
 import type { VectorPool } from './simd.ts';
@@ -15,16 +15,16 @@ export function rowLocals(
   out: Local,
   pool: VectorPool | null,
 ): RowLocals {
-  const words = Math.max(0, ...messages.map(({ layout }) => presenceBytes(layout.cells) / 8));
+  const words = Math.max(0, ...messages.map(({ layout }) => presenceWords(layout.cells)));
   const depth = Math.max(0, ...messages.map(({ root }) => cascade(root)));
   return {
     slot,
     out,
     t32: code.local('i32'),
     t64: code.local('i64'),
-    presence: Array.from({ length: words }, () => code.local('i64')),
+    presence: Array.from({ length: words }, () => code.local('i32')),
     selectors: Array.from({ length: depth }, () => code.local('i64')),
-    simd: pool === null ? undefined : { pool, piece: code.local('v128'), lanes: code.local('v128') },
+    simd: pool === null ? undefined : { pool, piece: code.local('v128') },
   };
 }
 

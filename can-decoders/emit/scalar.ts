@@ -1,6 +1,6 @@
 import { HEADER_BYTES } from '#contracts';
 import type { CodeWriter, Local, MemoryOp } from '#wasm';
-import type { Field } from '../field.ts';
+import { type Field, maskOf } from '../field.ts';
 
 /**
  * Bytes of a payload that may be read: those of signals with a right that are there at this point of the module; null
@@ -28,60 +28,75 @@ const OPS = {
   i32: { and: 'i32.and', or: 'i32.or', shl: 'i32.shl', shr_s: 'i32.shr_s', shr_u: 'i32.shr_u' },
   i64: { and: 'i64.and', or: 'i64.or', shl: 'i64.shl', shr_s: 'i64.shr_s', shr_u: 'i64.shr_u' },
 } as const;
-const LOADS = {
-  i32: [
-    ['i32.load8_u', 'i32.load8_s'],
-    ['i32.load16_u', 'i32.load16_s'],
-  ],
-  i64: [
-    ['i64.load8_u', 'i64.load8_s'],
-    ['i64.load16_u', 'i64.load16_s'],
-  ],
-} as const;
 
 /**
- * Puts the raw integer of a field on the stack, extended by its sign. Loads never touch a byte that is not `readable`.
- *
- * @returns i64 where the field spans more than four bytes or `widen` is set, else i32
+ * Puts the raw integer of a field on the stack, an i64 extended by its sign. Loads never touch a byte that is not
+ * `readable`.
  */
-export function emitRaw(code: CodeWriter, field: Field, readable: Readable, scratch: Scratch, widen = false): Word {
-  const { shift, bits, signed } = field;
-  const direct = directLoad(field, widen);
-  if (direct !== null) {
+export function emitRaw(code: CodeWriter, field: Field, readable: Readable, scratch: Scratch): void {
+  const { shift, bits, signed, first, last } = field;
+  const load = directLoad(field);
+  if (load !== null) {
     code.get(scratch.slot);
-    code.memory(direct.load, HEADER_BYTES + field.first);
-    return direct.word;
+    code.memory(load, HEADER_BYTES + first);
+    return;
   }
-  const span = field.last - field.first + 1;
-  if (span > 8) return emitNineBytes(code, field, scratch);
-  const window = windowOf(field, readable);
-  const { first, width } = window ?? { first: field.first, width: span };
-  const word: Word = width > 4 || widen ? 'i64' : 'i32';
-  if (window === null) emitPieces(code, field, word, scratch);
-  else emitWindow(code, window, field.bigEndian, word, scratch);
-  const below = shift + 8 * (field.bigEndian ? first + width - 1 - field.last : field.first - first);
-  emitExtract(code, word, below, bits, signed, width * 8);
-  return word;
+  if (last - first >= 8) {
+    emitNineBytes(code, field, scratch);
+    return;
+  }
+  const { width, unused } = emitBytes(code, field, 'i64', readable, scratch);
+  emitExtract(code, 'i64', shift + unused, bits, signed, width * 8);
 }
 
-/** Fields that one load instruction reads whole. */
-function directLoad(field: Field, widen: boolean): { load: MemoryOp; word: Word } | null {
-  const { first, last, shift, bits, bigEndian, signed } = field;
+/** Puts the bits of a word of at most four bytes on the stack, an i32, as they lie in it: all others are 0. */
+export function emitCut(code: CodeWriter, word: Field, readable: Readable, scratch: Scratch): void {
+  const { width, unused } = emitBytes(code, word, 'i32', readable, scratch);
+  shift(code, 'i32', 'shr_u', unused);
+  if (word.shift === 0 && word.bits === width * 8 - unused) return;
+  code.i32(maskOf(word));
+  code.op('i32.and');
+}
+
+/**
+ * Puts the bytes of a field on the stack, its lowest first; with them, where that is one load, neighbours that are readable.
+ *
+ * @returns bytes on the stack, and how many bits of neighbours lie below the field's own bytes
+ */
+function emitBytes(
+  code: CodeWriter,
+  field: Field,
+  least: Word,
+  readable: Readable,
+  scratch: Scratch,
+): { readonly width: number; readonly unused: number } {
+  const { first, last, bigEndian } = field;
+  const window = windowOf(field, readable, least === 'i32' ? 4 : 8);
+  if (window === null) {
+    emitPieces(code, field, least, scratch);
+    return { width: last - first + 1, unused: 0 };
+  }
+  emitWindow(code, window, bigEndian, least, scratch);
+  const end = window.first + window.width - 1;
+  return { width: window.width, unused: 8 * (bigEndian ? end - last : first - window.first) };
+}
+
+/** The instruction that reads a field whole, where there is one. */
+function directLoad({ first, last, shift, bits, bigEndian, signed }: Field): MemoryOp | null {
   const bytes = last - first + 1;
   if (shift !== 0 || bits !== bytes * 8 || (bigEndian && bytes > 1)) return null;
-  const word: Word = widen ? 'i64' : 'i32';
-  if (bytes <= 2) return { load: LOADS[word][bytes === 1 ? 0 : 1][signed ? 1 : 0], word };
-  if (bytes === 4 && !widen) return { load: 'i32.load', word };
-  if (bytes === 8) return { load: 'i64.load', word: 'i64' };
-  return null;
+  if (bytes === 1) return signed ? 'i64.load8_s' : 'i64.load8_u';
+  if (bytes === 2) return signed ? 'i64.load16_s' : 'i64.load16_u';
+  if (bytes === 4) return signed ? 'i64.load32_s' : 'i64.load32_u';
+  return bytes === 8 ? 'i64.load' : null;
 }
 
 /** The narrowest single load that covers the field and touches readable bytes only; its own bytes always are. */
-function windowOf({ first, last }: Field, readable: Readable): Window | null {
+function windowOf({ first, last }: Field, readable: Readable, most: number): Window | null {
   const span = last - first + 1;
   if (span === 1 || span === 2 || span === 4 || span === 8) return { first, width: span };
   if (readable === null) return null;
-  for (let width = span < 4 ? 4 : 8; width <= 8; width *= 2) {
+  for (let width = span < 4 ? 4 : 8; width <= most; width *= 2) {
     for (let start = first; start >= 0 && start + width > last; start--) {
       if (allReadable(readable, start, start + width)) return { first: start, width };
     }
@@ -149,7 +164,7 @@ function emitPieces(code: CodeWriter, { first, last, bigEndian }: Field, word: W
 }
 
 /** A field over nine bytes: at most 64 bits, so what the left shift loses is not part of it. */
-function emitNineBytes(code: CodeWriter, field: Field, scratch: Scratch): Word {
+function emitNineBytes(code: CodeWriter, field: Field, scratch: Scratch): void {
   const { first, last, shift, bits, bigEndian, signed } = field;
   emitWindow(code, { first, width: 8 }, bigEndian, 'i64', scratch);
   code.i64(bigEndian ? 8 - shift : shift);
@@ -160,7 +175,6 @@ function emitNineBytes(code: CodeWriter, field: Field, scratch: Scratch): Word {
   code.op(bigEndian ? 'i64.shr_u' : 'i64.shl');
   code.op('i64.or');
   emitExtract(code, 'i64', 0, bits, signed, 64, true);
-  return 'i64';
 }
 
 /** Cuts `bits` bits from bit `below` of the word on the stack, of which `used` bits may be set. */
@@ -223,20 +237,4 @@ function emitSwap32(code: CodeWriter, t32: Local): void {
   code.i32(0xff00_ff00);
   code.op('i32.and');
   code.op('i32.or');
-}
-
-/** Raw word on the stack → the f64 of its cell (not for `wide`). */
-export function emitToCell(code: CodeWriter, field: Field, word: Word): void {
-  if (field.kind === 'float32') {
-    if (word === 'i64') code.op('i32.wrap_i64');
-    code.op('f32.reinterpret_i32');
-    code.op('f64.promote_f32');
-  } else if (field.kind === 'float64') {
-    code.op('f64.reinterpret_i64');
-  } else if (word === 'i64') {
-    // At most 53 bits: never negative where the signal is unsigned, and cheaper than the unsigned conversion.
-    code.op('f64.convert_i64_s');
-  } else {
-    code.op(field.signed ? 'f64.convert_i32_s' : 'f64.convert_i32_u');
-  }
 }

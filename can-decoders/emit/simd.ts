@@ -1,12 +1,11 @@
 import { HEADER_BYTES } from '#contracts';
 import type { CodeWriter, Local } from '#wasm';
-import type { Field } from '../field.ts';
+import { type Field, maskOf } from '../field.ts';
 import type { PlanCell } from '../plan.ts';
 
 const VECTOR_BYTES = 16;
 const LANES = 4;
 const PAYLOAD_BYTES = 64;
-const CLASSIC_BYTES = 8;
 /** An index that swizzle answers with 0. */
 const NOTHING = 0x80;
 
@@ -39,72 +38,52 @@ export class VectorPool {
   }
 }
 
-/** Up to four cells that are taken out of one piece of payload at once; each two of them have neighbouring cells. */
+/** One, two or four neighbouring cells that are taken out of one piece of payload at once. */
 export interface Vector {
   /** First byte of the piece. */
   readonly window: number;
-  readonly pairs: readonly (readonly [PlanCell, PlanCell])[];
+  readonly cell: number;
+  readonly words: readonly Field[];
 }
 
-export interface Vectors {
-  readonly vectors: readonly Vector[];
-  /** What is left for the scalar form. */
-  readonly rest: readonly PlanCell[];
-}
+const SIZES = [4, 2, 1] as const;
 
 /**
- * Sorts cells into vectors. A lane has 32 bits and is converted as a signed number, so wide and float signals, those over
- * five bytes and unsigned ones that reach bit 31 stay scalar.
- *
- * @param need length that every frame of the message has at least, bytes
+ * @param isClassic every frame of the message has at most 8 bytes
+ * @returns the cells that a frame can hold
  */
-export function vectorsOf(cells: readonly PlanCell[], need: number): Vectors {
-  const isClassic = need <= CLASSIC_BYTES;
-  const rest: PlanCell[] = [];
-  const pairs: (readonly [PlanCell, PlanCell])[] = [];
-  const sorted = [...cells].sort((a, b) => a.layout.cell - b.layout.cell);
-  for (let i = 0; i < sorted.length; ) {
-    const [a, b] = [sorted[i]!, sorted[i + 1]];
-    const isPair = b !== undefined && b.layout.cell === a.layout.cell + 1 && fitsLane(a.field) && fitsLane(b.field);
-    if (isPair && (isClassic || windowOf([a, b]) !== null)) {
-      pairs.push([a, b]);
-      i += 2;
-    } else {
-      rest.push(a);
-      i++;
-    }
-  }
+export function vectorsOf(cells: readonly PlanCell[], isClassic: boolean): Vector[] {
+  const all = cells
+    .flatMap(({ words, layout }) => words.map((word, i) => ({ cell: layout.cell + i, word })))
+    .sort((a, b) => a.cell - b.cell);
   const vectors: Vector[] = [];
-  for (let i = 0; i < pairs.length; ) {
-    const [one, two] = [pairs[i]!, pairs[i + 1]];
-    const both = two === undefined ? null : isClassic ? 0 : windowOf([...one, ...two]);
-    if (two !== undefined && both !== null) {
-      vectors.push({ window: both, pairs: [one, two] });
-      i += 2;
-    } else {
-      vectors.push({ window: isClassic ? 0 : windowOf(one)!, pairs: [one] });
-      i++;
-    }
+  for (let i = 0; i < all.length; ) {
+    const found = SIZES.map((size) => vectorOf(all.slice(i, i + size), size, isClassic)).find((one) => one !== null);
+    if (found) vectors.push(found);
+    i += found?.words.length ?? 1;
   }
-  return { vectors, rest };
+  return vectors;
 }
 
-function fitsLane({ first, last, shift, bits, kind, signed }: Field): boolean {
-  return kind === 'int' && last - first < LANES && (signed || shift + bits < 32);
+function vectorOf(run: readonly { cell: number; word: Field }[], size: number, isClassic: boolean): Vector | null {
+  const { cell } = run[0]!;
+  if (run.length < size || run.at(-1)!.cell !== cell + size - 1) return null;
+  const words = run.map(({ word }) => word);
+  const window = isClassic ? 0 : windowOf(words);
+  return window === null ? null : { window, cell, words };
 }
 
-/** Sixteen bytes of an FD slot that hold all these fields; null where there are none. */
-function windowOf(cells: readonly PlanCell[]): number | null {
-  const first = Math.min(...cells.map(({ field }) => field.first), PAYLOAD_BYTES - VECTOR_BYTES);
-  return cells.every(({ field }) => field.last < first + VECTOR_BYTES) ? first : null;
+/** Sixteen bytes of an FD slot that hold all these words; null where there are none, as for a word beyond every frame. */
+function windowOf(words: readonly Field[]): number | null {
+  const first = Math.min(...words.map((word) => word.first), PAYLOAD_BYTES - VECTOR_BYTES);
+  return words.every(({ last }) => last < first + VECTOR_BYTES) ? first : null;
 }
 
 export interface VectorLocals {
   readonly slot: Local;
   readonly out: Local;
-  /** The piece of payload, and what is made of it. */
+  /** The piece of payload. */
   readonly piece: Local;
-  readonly lanes: Local;
 }
 
 /** Loads the piece of payload that the next vectors work on. */
@@ -115,47 +94,27 @@ export function emitPiece(code: CodeWriter, window: number, isClassic: boolean, 
 }
 
 /**
- * Four fields at once: a swizzle brings the bytes of each into its lane, lowest first (which turns Motorola order for
- * free), a mask cuts the field out where it lies, and a product with a power of two, exact in a double, shifts it down.
+ * Some cells at once: a swizzle brings the bytes of each into its lane, lowest first (which turns Motorola order for free),
+ * and a mask cuts its bits out where they lie.
  *
- * @param cellAddress offset of a cell from the row
+ * @param address of the first cell, from the row
  */
 export function emitVector(
   code: CodeWriter,
-  vector: Vector,
+  { window, words }: Vector,
   pool: VectorPool,
-  locals: VectorLocals,
-  cellAddress: (cell: PlanCell) => number,
+  { out, piece }: VectorLocals,
+  address: number,
 ): void {
-  const fields = vector.pairs.flatMap((pair) => pair.map(({ field }) => field));
-  code.get(locals.piece);
-  load(code, pool, laneBytes(fields, vector.window));
-  code.op('i8x16.swizzle');
-  load(code, pool, words(fields.map(({ shift, bits }) => (bits === 32 ? -1 : (2 ** bits - 1) << shift))));
+  code.get(out);
+  code.get(piece);
+  load(code, pool, laneBytes(words, window));
+  // Indices are below 16 or have their highest bit: both swizzles answer alike, and this one is one instruction.
+  code.op('i8x16.relaxed_swizzle');
+  load(code, pool, masks(words));
   code.op('v128.and');
-  const signs = fields.map(({ signed, shift, bits }) => (signed && shift + bits < 32 ? 1 << (shift + bits - 1) : 0));
-  if (signs.some((sign) => sign !== 0)) {
-    load(code, pool, words(signs));
-    code.op('v128.xor');
-    load(code, pool, words(signs));
-    code.op('i32x4.sub');
-  }
-  code.set(locals.lanes);
-  for (const [half, pair] of vector.pairs.entries()) {
-    code.get(locals.out);
-    code.get(locals.lanes);
-    if (half === 1) {
-      code.get(locals.lanes);
-      code.shuffle([8, 9, 10, 11, 12, 13, 14, 15, 8, 9, 10, 11, 12, 13, 14, 15]);
-    }
-    code.op('f64x2.convert_low_i32x4_s');
-    const shifts = pair.map(({ field }) => field.shift);
-    if (shifts.some((shift) => shift !== 0)) {
-      load(code, pool, doubles(shifts.map((shift) => 2 ** -shift)));
-      code.op('f64x2.mul');
-    }
-    code.memory('v128.store', cellAddress(pair[0]));
-  }
+  if (words.length === LANES) code.memory('v128.store', address);
+  else code.memoryLane(words.length === 2 ? 'v128.store64_lane' : 'v128.store32_lane', address, 0);
 }
 
 function load(code: CodeWriter, pool: VectorPool, bytes: Uint8Array): void {
@@ -163,9 +122,9 @@ function load(code: CodeWriter, pool: VectorPool, bytes: Uint8Array): void {
   code.memory('v128.load', pool.address(bytes));
 }
 
-function laneBytes(fields: readonly Field[], window: number): Uint8Array {
+function laneBytes(words: readonly Field[], window: number): Uint8Array {
   const indices = new Uint8Array(VECTOR_BYTES).fill(NOTHING);
-  for (const [lane, { first, last, bigEndian }] of fields.entries()) {
+  for (const [lane, { first, last, bigEndian }] of words.entries()) {
     for (let byte = 0; byte <= last - first; byte++) {
       indices[lane * LANES + byte] = (bigEndian ? last - byte : first + byte) - window;
     }
@@ -173,14 +132,8 @@ function laneBytes(fields: readonly Field[], window: number): Uint8Array {
   return indices;
 }
 
-function words(values: readonly number[]): Uint8Array {
+function masks(words: readonly Field[]): Uint8Array {
   const view = new DataView(new ArrayBuffer(VECTOR_BYTES));
-  for (const [lane, value] of values.entries()) view.setInt32(lane * 4, value, true);
-  return new Uint8Array(view.buffer);
-}
-
-function doubles(values: readonly number[]): Uint8Array {
-  const view = new DataView(new ArrayBuffer(VECTOR_BYTES));
-  for (const [lane, value] of values.entries()) view.setFloat64(lane * 8, value, true);
+  for (const [lane, word] of words.entries()) view.setUint32(lane * 4, maskOf(word), true);
   return new Uint8Array(view.buffer);
 }

@@ -1,6 +1,6 @@
 import type { FrameBatch, IdMask, SignalInfo } from '#contracts';
 import type { Database, Message } from '#dbc/model';
-import { createDecoder, type Decoder, type DecoderInput, type Rows } from '../decoder.ts';
+import { type Changes, createDecoder, type Decoder, type DecoderInput, type Rows } from '../decoder.ts';
 import { PgnMatcher } from '../j1939/match.ts';
 import { hasSpnStatus } from '../j1939/status.ts';
 import { TRANSPORT_MASKS } from '../j1939/transport.ts';
@@ -64,6 +64,7 @@ export function createBusDecoder(input: BusDecoderInput): BusDecoder {
       },
       ids,
       masks: [],
+      changes: decoder.changes,
       stage: null,
       withheld: 0,
       decode: (batch) => decoder.decode(batch),
@@ -124,6 +125,9 @@ class Composed implements BusDecoder {
 
   get layout(): RowLayout {
     return this.#decoder.layout;
+  }
+  get changes(): Changes | null {
+    return this.#decoder.changes;
   }
   get module(): Uint8Array {
     return this.#decoder.module;

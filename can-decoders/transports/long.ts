@@ -1,7 +1,7 @@
 import { FD_SLOT_BYTES, HEADER_BYTES } from '#contracts';
 import type { Rows } from '../decoder.ts';
 import { writeRow } from '../interpret.ts';
-import { ROW_FLAG_SHORT } from '../layout.ts';
+import { isShort, messageOf, ROW_TIME } from '../layout.ts';
 import type { DecodePlan } from '../plan.ts';
 import type { TransportStage } from './stage.ts';
 
@@ -34,14 +34,15 @@ export class LongRows {
     for (let slot = 0; slot < stage.count; slot++) {
       if (!this.#words.has(stage.word(slot))) continue;
       if (this.#channel !== null && stage.channel(slot) !== this.#channel) continue;
-      while (!this.#isLong[u32[at / 4]!]) at += this.#rowBytes(u32[at / 4]!);
-      const index = u32[at / 4]!;
+      while (!this.#isLong[messageOf(u32, at)]) at += this.#rowBytes(messageOf(u32, at));
+      const index = messageOf(u32, at);
       const rowBytes = this.#rowBytes(index);
       if (stage.isLong(slot)) {
-        const wasShort = (u32[at / 4 + 1]! & ROW_FLAG_SHORT) !== 0;
+        const wasShort = isShort(u32, at);
         const row = new DataView(u32.buffer, u32.byteOffset + at, rowBytes);
-        const isShort = writeRow(row, index, this.#plan.messages[index]!, f64[at / 8 + 1]!, stage.payload(slot));
-        rows.short += Number(isShort) - Number(wasShort);
+        const timeNs = f64[(at + ROW_TIME) / 8]!;
+        const isStillShort = writeRow(row, index, this.#plan.messages[index]!, timeNs, stage.payload(slot));
+        rows.short += Number(isStillShort) - Number(wasShort);
       }
       at += rowBytes;
     }

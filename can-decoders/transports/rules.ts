@@ -1,7 +1,8 @@
 import type { SignalInfo } from '#contracts';
+import { CellReader } from '../cells.ts';
 import type { Rows } from '../decoder.ts';
 import { spnStatus } from '../j1939/status.ts';
-import { ROW_HEADER_BYTES, type RowLayout } from '../layout.ts';
+import { isPresent, messageOf, ROW_PRESENCE, type RowLayout } from '../layout.ts';
 
 /** What becomes of the raw value of a signal before anybody sees it. */
 export interface SignalRules {
@@ -12,7 +13,8 @@ export interface SignalRules {
 }
 
 interface Rule extends SignalRules {
-  readonly cell: number;
+  readonly reader: CellReader;
+  readonly cells: number;
 }
 
 /** Applies rules to rows in place: a value that is none becomes absent, as if it had not been there. */
@@ -26,33 +28,30 @@ export class RowRules {
     this.#layout = layout;
     this.#byMessage = layout.messages.map(({ signals }) =>
       signals
-        .map(({ signal, cell }) => ({ cell, ...rulesOf(signal) }))
+        .map((cell) => ({ reader: CellReader.of(cell)[0]!, cells: cell.cells, ...rulesOf(cell.signal) }))
         .filter(({ statusBits, values }) => statusBits > 0 || values !== null),
     );
     this.isEmpty = this.#byMessage.every((rules) => rules.length === 0);
   }
 
-  apply({ u32, f64, bytes }: Rows): void {
+  apply({ u32, bytes }: Rows): void {
     if (this.isEmpty) return;
     const { messages } = this.#layout;
     for (let at = 0; at < bytes; ) {
-      const index = u32[at >>> 2]!;
-      const { rowBytes, cells } = messages[index]!;
+      const index = messageOf(u32, at);
+      const { rowBytes, firstCell } = messages[index]!;
       const rules = this.#byMessage[index]!;
-      const first = (at + rowBytes) / 8 - cells;
+      const first = (at + firstCell) >>> 2;
       for (let i = 0; i < rules.length; i++) {
-        const { cell, statusBits, values } = rules[i]!;
-        const word = ((at + ROW_HEADER_BYTES) >>> 2) + (cell >>> 5);
-        const bit = 1 << (cell & 31);
-        if ((u32[word]! & bit) === 0) continue;
-        const raw = f64[first + cell]!;
-        const mapped = values === null ? raw : values.get(raw);
-        if (mapped !== undefined && (statusBits === 0 || spnStatus(raw, statusBits) === 'valid')) {
-          f64[first + cell] = mapped;
-          continue;
+        const { reader, cells, statusBits, values } = rules[i]!;
+        if (!isPresent(u32, at, reader.cell)) continue;
+        const raw = reader.raw(u32, first);
+        const isMapped = values === null || values.has(raw);
+        if (isMapped && (statusBits === 0 || spnStatus(raw, statusBits) === 'valid')) continue;
+        for (let cell = reader.cell; cell < reader.cell + cells; cell++) {
+          u32[((at + ROW_PRESENCE) >>> 2) + (cell >>> 5)]! &= ~(1 << (cell & 31));
+          u32[first + cell] = 0;
         }
-        u32[word]! &= ~bit;
-        f64[first + cell] = 0;
         this.withheld++;
       }
       at += rowBytes;

@@ -2,11 +2,11 @@ import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import type { FrameBatch, UtcReading } from '#contracts';
 import { loadDatabase, loadMapping, signalCatalogue } from '#dbc';
-import { createBusDecoder, physical, ROW_HEADER_BYTES } from '#decoders';
-import { isPresent } from '../../agent/passages.ts';
+import { createBusDecoder, messageOf, physical } from '#decoders';
 import { gnssSource } from '../../agent/sources/gnss.ts';
 import { timeWord } from '../../agent/time/gnss.ts';
 import type { GpsdFix } from '../../firmware-bridge/gpsd.ts';
+import { numbersAt } from '../can-decoders/databases.ts';
 
 const SECOND = 1_000_000_000n;
 const OFFSET = 1_767_225_600n * SECOND;
@@ -45,15 +45,14 @@ async function source(utc: UtcReading = { offsetNs: OFFSET, errorNs: 1e6, source
     },
   });
   const take = (batch: FrameBatch): void => {
-    const { u32, f64, bytes } = decoder.decode(batch);
+    const { u32, bytes } = decoder.decode(batch);
     for (let at = 0; at < bytes; ) {
-      const { cells, rowBytes, signals: columns } = decoder.layout.messages[u32[at >>> 2]!]!;
-      const first = (at + rowBytes - cells * 8) >>> 3;
-      for (const { signal, cell } of columns) {
-        if (!isPresent(u32, (at + ROW_HEADER_BYTES) >>> 2, cell)) continue;
-        said[signal.name] = physical(signal, f64[first + cell]!, f64[first + cell + 1]!);
+      const layout = decoder.layout.messages[messageOf(u32, at)]!;
+      for (const cell of layout.signals) {
+        const numbers = numbersAt(u32, at, layout, cell);
+        if (numbers !== null) said[cell.signal.name] = physical(cell.signal, ...numbers);
       }
-      at += rowBytes;
+      at += layout.rowBytes;
     }
   };
   await gnss.open(take, { ids: [null] });

@@ -1,5 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { ROW_PRESENCE } from '#decoders/layout';
 import type { Gate } from '#policies';
 import { admit, passageOf, sortPassages } from '../../agent/passages.ts';
 import type { Route } from '../../agent/routes.ts';
@@ -18,7 +19,7 @@ function bench(open: readonly boolean[], cells: readonly number[]) {
   } as unknown as Gate;
   const route = {
     stream: 0,
-    cells,
+    cells: cells.map((cell) => ({ cell, read: (u32: Uint32Array, first: number) => u32[first + cell]! })),
     signals: cells.map((_, i) => i),
     values: new Float64Array(cells.length),
     admitted: new Uint8Array(cells.length),
@@ -37,10 +38,10 @@ describe('the lists of what may pass', () => {
         );
         const passage = passageOf(route);
         sortPassages([passage], gate);
-        const f64 = Float64Array.from({ length: INPUTS }, (_, i) => i + 1);
-        const u32 = new Uint32Array(2);
-        for (const [i, there] of present.entries()) u32[i >>> 5]! |= there ? 1 << (i & 31) : 0;
-        const passed = admit(passage, gate, f64, 0, u32, 0);
+        const words = ROW_PRESENCE / 4;
+        const u32 = Uint32Array.from({ length: words + 2 + INPUTS }, (_, i) => Math.max(0, i - words - 1));
+        for (const [i, there] of present.entries()) u32[words + (i >>> 5)]! |= there ? 1 << (i & 31) : 0;
+        const passed = admit(passage, gate, u32, 0, words + 2);
         const expected = Array.from({ length: count }, (_, i) => present[i]! && open[i]!);
         expect([...route.admitted]).toEqual(expected.map(Number));
         expect([...route.values]).toEqual(expected.map((pass, i) => (pass ? i + 1 : 0)));

@@ -2,11 +2,10 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { FrameClock } from '#agent/clock';
 import { contextSignalsOf, lanesOf } from '#agent/lanes';
-import { isPresent } from '#agent/passages';
 import { Pipeline } from '#agent/pipeline';
 import type { FrameBatch, Operation } from '#contracts';
 import { loadDatabase, signalCatalogue } from '#dbc';
-import { physical, ROW_HEADER_BYTES } from '#decoders';
+import { isPresent, messageOf, physical } from '#decoders';
 import { compilePlan, createGate, type GateDenial, loadAgreement, loadCampaign, type Plan } from '#policies';
 import { batchOf } from '../can-decoders/databases.ts';
 
@@ -165,18 +164,20 @@ function bySample(plan: Plan, input: readonly FrameBatch[]): Outcome {
     clock.observe(batch, 0);
     const { u32, f64, bytes } = decoder.decode(batch);
     for (let at = 0; at < bytes; ) {
-      const message = u32[at / 4]!;
-      const { cells, rowBytes } = decoder.layout.messages[message]!;
-      const timeNs = f64[at / 8 + 1]!;
-      const first = (at + rowBytes) / 8 - cells;
-      const isThere = (cell: number) => isPresent(u32, (at + ROW_HEADER_BYTES) / 4, cell);
+      const message = messageOf(u32, at);
+      const { firstCell, rowBytes } = decoder.layout.messages[message]!;
+      const timeNs = f64[at / 8]!;
+      const first = (at + firstCell) / 4;
       gate.tick(timeNs, clock.utc());
-      for (const { index, cell, signal } of steps[message]!.context)
-        if (isThere(cell)) gate.context(index, timeNs, physical(signal, f64[first + cell]!, f64[first + cell + 1]!));
+      for (const { index, cells, signal } of steps[message]!.context) {
+        if (!isPresent(u32, at, cells[0]!.cell)) continue;
+        const [high, low] = cells.map((cell) => cell.read(u32, first));
+        gate.context(index, timeNs, physical(signal, high!, low));
+      }
       for (const { stream, cells: wanted, signals, values, admitted, operation, out } of routes[message]!) {
         for (const [i, cell] of wanted.entries()) {
-          const pass = isThere(cell) && gate.admits(stream, signals[i]!);
-          values[i] = pass ? f64[first + cell]! : 0;
+          const pass = isPresent(u32, at, cell.cell) && gate.admits(stream, signals[i]!);
+          values[i] = pass ? cell.read(u32, first) : 0;
           admitted[i] = pass ? 1 : 0;
         }
         if (admitted.includes(1)) operation.push(timeNs, values, admitted, out);

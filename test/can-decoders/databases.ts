@@ -12,6 +12,7 @@ import {
   OFFSET_LENGTH,
 } from '#contracts';
 import type { Database, Message, Signal } from '#dbc/model';
+import { type CellLayout, CellReader, isPresent, type MessageLayout } from '#decoders';
 
 /** A signal with the plainest values for what a test does not speak of. */
 export function signal(parts: Partial<Signal> & { name: string }): Signal {
@@ -165,3 +166,15 @@ export const databases: fc.Arbitrary<Database> = fc
     selector: ({ id, extended }) => id + (extended ? CAN_EFF_FLAG : 0),
   })
   .map((list) => database(...list.map((one, i) => ({ ...one, name: `m${i}` }))));
+
+/** What stands in the row at byte `at` for a signal: its number, or the high and the low word of a wide one; null: absent. */
+export function numbersAt(
+  u32: Uint32Array,
+  at: number,
+  { firstCell }: MessageLayout,
+  layout: CellLayout,
+): readonly [number, number?] | null {
+  if (!isPresent(u32, at, layout.cell)) return null;
+  const [high, low] = CellReader.of(layout).map((reader) => reader.read(u32, (at + firstCell) / 4));
+  return [high!, low];
+}

@@ -5,13 +5,13 @@ import {
   createDecoder,
   createEncoder,
   idWord,
+  messageOf,
   physical,
-  ROW_HEADER_BYTES,
   RowReader,
   rawBigInt,
   signalInfos,
 } from '#decoders';
-import { batchOf, databases } from './databases.ts';
+import { batchOf, databases, numbersAt } from './databases.ts';
 import { SlowDecoder } from './slow-decoder.ts';
 
 /** Multiplexers with their mark, labels on every third signal: what a file would say. */
@@ -63,19 +63,17 @@ describe('the decoder and one written straight from the text', () => {
           let at = 0;
           for (const [i, data] of list.entries()) {
             const wanted = slow.decode(word, data)!;
-            const { f64, u32 } = rows;
-            const layout = decoder.layout.messages[u32[at / 4]!]!;
-            const first = (at + layout.rowBytes) / 8 - layout.cells;
+            const layout = decoder.layout.messages[messageOf(rows.u32, at)]!;
             const came = new Map(
-              layout.signals
-                .filter(({ cell }) => ((u32[(at + ROW_HEADER_BYTES) / 4 + (cell >>> 5)]! >>> (cell & 31)) & 1) === 1)
-                .map(({ signal, cell }) => {
-                  const [high, low] = [f64[first + cell]!, f64[first + cell + 1]!];
-                  const isFloat = signal.type === 'float32' || signal.type === 'float64';
-                  const raw = isFloat ? high : rawBigInt(signal, high, low);
-                  const label = frames[i]!.labels.get(signal.signal);
-                  return [signal.signal, { raw, physical: physical(signal, high, low), label }];
-                }),
+              layout.signals.flatMap((cell) => {
+                const numbers = numbersAt(rows.u32, at, layout, cell);
+                if (numbers === null) return [];
+                const { signal } = cell;
+                const isFloat = signal.type === 'float32' || signal.type === 'float64';
+                const raw = isFloat ? numbers[0] : rawBigInt(signal, ...numbers);
+                const label = frames[i]!.labels.get(signal.signal);
+                return [[signal.signal, { raw, physical: physical(signal, ...numbers), label }]];
+              }),
             );
             expect([...came].sort(byName)).toEqual([...wanted].sort(byName));
             compared += came.size;

@@ -2,8 +2,8 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { TollgateError } from '#contracts';
 import type { Database } from '#dbc/model';
-import { createDecoder, createEncoder, exact, overlaps, ROW_HEADER_BYTES, signalInfos } from '#decoders';
-import { batchOf, database, databases, message, signal } from './databases.ts';
+import { createDecoder, createEncoder, exact, isShort, messageOf, overlaps, signalInfos } from '#decoders';
+import { batchOf, database, databases, message, numbersAt, signal } from './databases.ts';
 
 const db = database(
   message({
@@ -141,15 +141,14 @@ describe('signals that share bits', () => {
 /** Physical values of the first frame of a message, and the bits that its signals cover. */
 function decodeOne(any: Database, id: number, data: Uint8Array) {
   const decoder = createDecoder({ channel: 0, database: any, signals: signalInfos(any) });
-  const { f64, u32 } = decoder.decode(batchOf([{ id, data }]));
-  const layout = decoder.layout.messages[u32[0]!]!;
-  const first = (layout.rowBytes - layout.cells * 8) / 8;
+  const { u32 } = decoder.decode(batchOf([{ id, data }]));
+  const layout = decoder.layout.messages[messageOf(u32, 0)]!;
   const values: Record<string, number | bigint> = {};
-  for (const { signal: info, cell } of layout.signals) {
-    const present = (u32[ROW_HEADER_BYTES / 4 + Math.floor(cell / 32)]! >>> (cell % 32)) & 1;
-    if (present === 1) values[info.signal] = exact(info, f64[first + cell]!, f64[first + cell + 1]!);
+  for (const cell of layout.signals) {
+    const numbers = numbersAt(u32, 0, layout, cell);
+    if (numbers !== null) values[cell.signal.signal] = exact(cell.signal, ...numbers);
   }
-  return { message: layout.name, values, short: u32[1] === 1 };
+  return { message: layout.name, values, short: isShort(u32, 0) };
 }
 
 describe('encode → decode → encode', () => {

@@ -1,82 +1,58 @@
 import type { FrameBatch } from '#contracts';
-import type { Decoder, Rows } from '#decoders';
+import type { Changes, Decoder } from '#decoders';
 
-/**
- * What a live view does after each batch: takes the last row of each message and reads the values in it that differ from
- * those of the batch before. They are compared as numbers, one load instead of two words: a NaN differs from itself, which
- * also makes the first value of a cell new.
- */
+/** Doubles that make a physical value of a cell: factor and offset. */
+const STEP = 2;
+
+/** What a live view does after each batch: reads the physical values of the cells that it changed. */
 export class ChangeReader {
   changed = 0;
   /** Sum of the values read, so that reading them is not optimised away. */
   sum = 0;
-  /** Last values of all cells, message by message, and where each message has its own. */
-  readonly #last: Float64Array;
-  readonly #start: Uint32Array;
-  readonly #rowBytes: Uint32Array;
-  /** Last row of each message in the batch plus one; 0 where there is none. */
-  readonly #rowOf: Int32Array;
-  readonly #seen: Uint32Array;
-  /** Cells that differ: place in `#last`. */
-  readonly #cells: Uint32Array;
+  /** By place in `newest`; 0 where no signal has its one cell. */
+  readonly #scale: Float64Array;
+  /** The sign bit of a signed signal. */
+  readonly #sign: Uint32Array;
 
-  constructor({ layout }: Decoder) {
-    const { messages } = layout;
-    this.#start = new Uint32Array(messages.length + 1);
-    for (const [i, { cells }] of messages.entries()) this.#start[i + 1] = this.#start[i]! + cells;
-    this.#last = new Float64Array(this.#start[messages.length]!).fill(Number.NaN);
-    this.#rowBytes = Uint32Array.from(messages, ({ rowBytes }) => rowBytes);
-    this.#rowOf = new Int32Array(messages.length);
-    this.#seen = new Uint32Array(messages.length + 1);
-    this.#cells = new Uint32Array(this.#last.length + 1);
-  }
-
-  read({ f64, u32, bytes }: Rows): void {
-    const [last, start, rowBytes, rowOf, seen, cells] = [
-      this.#last,
-      this.#start,
-      this.#rowBytes,
-      this.#rowOf,
-      this.#seen,
-      this.#cells,
-    ];
-    let messages = 0;
-    // No branch depends on a value: a place is written each time and kept where there is something to keep.
-    for (let at = 0; at < bytes; ) {
-      const index = u32[at >> 2]!;
-      seen[messages] = index;
-      messages += (rowOf[index]! - 1) >>> 31;
-      rowOf[index] = (at >> 3) + 1;
-      at += rowBytes[index]!;
-    }
-    let changed = 0;
-    for (let i = 0; i < messages; i++) {
-      const index = seen[i]!;
-      const end = start[index + 1]!;
-      const behind = rowOf[index]! - 1 + (rowBytes[index]! >> 3);
-      const from = behind - end;
-      rowOf[index] = 0;
-      for (let cell = start[index]!; cell < end; cell++) {
-        const value = f64[from + cell]!;
-        cells[changed] = cell;
-        changed += Number(value !== last[cell]!);
-        last[cell] = value;
+  constructor({ layout, changes }: Decoder) {
+    const places = changes!.newest.length;
+    this.#scale = new Float64Array(places * STEP);
+    this.#sign = new Uint32Array(places);
+    for (const [i, { signals }] of layout.messages.entries()) {
+      for (const { signal, cell, cells, field } of signals) {
+        if (cells > 1) continue;
+        const place = changes!.firstCells[i]! + cell;
+        const sign = field.signed ? 2 ** (field.shift + field.bits - 1) : 0;
+        // The field lies `shift` bits high: a power of two, so the product is rounded as that of the raw integer.
+        this.#scale.set([signal.f * 2 ** -field.shift, signal.o], place * STEP);
+        this.#sign[place] = sign;
       }
     }
+  }
+
+  read({ places, newest, count }: Changes): void {
+    const [scale, signs] = [this.#scale, this.#sign];
     let sum = 0;
-    for (let i = 0; i < changed; i++) sum += last[cells[i]!]!;
+    for (let i = 0; i < count; i++) {
+      const place = places[i]!;
+      const sign = signs[place]!;
+      const raw = ((newest[place]! ^ sign) >>> 0) - sign;
+      sum += raw * scale[place * STEP]! + scale[place * STEP + 1]!;
+    }
     this.sum += sum;
-    this.changed += changed;
+    this.changed += count;
   }
 }
 
 /** Decoding of all batches, and decoding with every changed value read, frames/s. */
 export function handOver(
-  decoder: Decoder,
+  create: (changes: boolean) => Decoder,
   batches: readonly FrameBatch[],
   rounds: number,
 ): { ratio: number; changedPerFrame: number } {
-  const reader = new ChangeReader(decoder);
+  const plain = create(false);
+  const live = create(true);
+  const reader = new ChangeReader(live);
   const frames = batches.reduce((sum, { count }) => sum + count, 0);
   let passes = 0;
   const timed = (work: (batch: FrameBatch) => void): number => {
@@ -84,10 +60,13 @@ export function handOver(
     for (const batch of batches) work(batch);
     return performance.now() - start;
   };
-  const alone = () => timed((batch) => decoder.decode(batch));
+  const alone = () => timed((batch) => plain.decode(batch));
   const read = () => {
     passes++;
-    return timed((batch) => reader.read(decoder.decode(batch)));
+    return timed((batch) => {
+      live.decode(batch);
+      reader.read(live.changes!);
+    });
   };
   for (let i = 0; i < 3; i++) [alone(), read()];
   const ratios = Array.from({ length: rounds }, () => {
