@@ -38,7 +38,7 @@ export interface Decoder {
    * Allocates nothing per frame.
    */
   decode(batch: FrameBatch): Rows;
-  /** What the last `decode` changed; null where it was not asked for. */
+  /** What the last `decode` changed; null where it was not asked for, or where transports or rules write rows over. */
   readonly changes: Changes | null;
 }
 

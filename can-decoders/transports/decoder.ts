@@ -1,6 +1,6 @@
 import type { FrameBatch, IdMask, SignalInfo } from '#contracts';
 import type { Database, Message } from '#dbc/model';
-import { type Changes, createDecoder, type Decoder, type DecoderInput, type Rows } from '../decoder.ts';
+import { createDecoder, type Decoder, type DecoderInput, type Rows } from '../decoder.ts';
 import { PgnMatcher } from '../j1939/match.ts';
 import { hasSpnStatus } from '../j1939/status.ts';
 import { TRANSPORT_MASKS } from '../j1939/transport.ts';
@@ -97,6 +97,8 @@ export function createBusDecoder(input: BusDecoderInput): BusDecoder {
 type Wanted = Pick<BusDecoder, 'ids' | 'masks'>;
 
 class Composed implements BusDecoder {
+  /** Rows change after the module has written them. */
+  readonly changes = null;
   readonly ids: readonly number[];
   readonly masks: readonly IdMask[];
   readonly stage: TransportStage | null;
@@ -125,9 +127,6 @@ class Composed implements BusDecoder {
 
   get layout(): RowLayout {
     return this.#decoder.layout;
-  }
-  get changes(): Changes | null {
-    return this.#decoder.changes;
   }
   get module(): Uint8Array {
     return this.#decoder.module;
