@@ -18,7 +18,9 @@ import {
   loadAgreement,
   loadCampaign,
   type Plan,
+  type PlanInput,
   type SignalCatalogue,
+  targetReaches,
 } from '#policies';
 import { accept, emptyState, type InForce, inForce, readConsentDocument } from '#policies/consent/index';
 import { looksLikeCredential } from '#policies/credentials/index';
@@ -53,7 +55,11 @@ export interface DocumentFiles {
   readonly agreements: readonly string[];
   readonly lawPacks: readonly string[];
   readonly context: Readonly<Record<string, string>>;
+  readonly sensitivity?: Classes;
 }
+
+/** Classes of signals by target, `sensitivity:` of the configuration. */
+type Classes = NonNullable<PlanInput['sensitivity']>;
 
 /** Everything loaded, and the plan that follows from it. */
 export interface Documents {
@@ -68,6 +74,7 @@ export interface Documents {
   readonly lawPacks: readonly Agreement[];
   /** `context:` of the configuration. */
   readonly context: Readonly<Record<string, string>>;
+  readonly sensitivity?: Classes;
   /** Agreements that came as credentials, `vc+jwt`; what they give is in force when the unit has judged them. */
   readonly credentials: readonly { readonly file: string; readonly bytes: Uint8Array }[];
   readonly plan: Plan;
@@ -111,7 +118,9 @@ export async function loadDocuments(
     const catalogue = signalCatalogue(channels);
     refuseAmbiguous(campaigns, catalogue.ambiguous);
     const given = await consentOf(credentials, issuers, catalogue, nowUtcMs, attempt);
-    const parts = { channels, ...catalogue, campaigns, bare, lawPacks, context: files.context, credentials };
+    const { context, sensitivity = {} } = files;
+    refuseUnreached(sensitivity, catalogue);
+    const parts = { channels, ...catalogue, campaigns, bare, lawPacks, context, sensitivity, credentials };
     return planned(parts, [...bare, ...given.agreements], given.recipients, nowUtcMs);
   });
   return { documents, problems };
@@ -131,8 +140,9 @@ export function planned(
   recipients: InForce['recipients'],
   nowUtcMs: number | null,
 ): Documents {
-  const { campaigns, lawPacks, context } = parts;
-  const plan = compilePlan({ campaigns, agreements, lawPacks, signals: parts, context, recipients, nowUtcMs });
+  const { campaigns, lawPacks, context, sensitivity } = parts;
+  const input = { campaigns, agreements, lawPacks, signals: parts, context, sensitivity, recipients, nowUtcMs };
+  const plan = compilePlan(input);
   return { ...parts, agreements, plan };
 }
 
@@ -153,6 +163,16 @@ async function consentOf(
     });
   }
   return inForce(state, nowUtcMs);
+}
+
+/** A class that was meant for a signal and misses it would leave it less guarded than its owner believes. */
+function refuseUnreached(classes: Classes, { signals, byName }: SignalCatalogue): void {
+  for (const target of Object.keys(classes)) {
+    if (signals.some((signal) => targetReaches(target, signal, byName, true))) continue;
+    throw new TollgateError('TG_CONFIG_SENSITIVITY', `"${target}" reaches no signal of the databases`, {
+      place: { pointer: `/sensitivity/${target.replaceAll('~', '~0').replaceAll('/', '~1')}` },
+    });
+  }
 }
 
 /** A name that two channels share would let out the wrong one. */
@@ -195,5 +215,10 @@ async function bytesOf(file: string): Promise<Buffer> {
 
 /** The files that a configuration names. */
 export function documentFiles(config: Config): DocumentFiles {
-  return { channels: config.sources, ...config.documents, context: config.context };
+  return {
+    channels: config.sources,
+    ...config.documents,
+    context: config.context,
+    sensitivity: config.sensitivity,
+  };
 }

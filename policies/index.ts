@@ -50,4 +50,5 @@ export {
   type RuleReport,
   reportJsonLd,
 } from './report.ts';
+export { targetReaches } from './targets.ts';
 export { operationText } from './transforms.ts';

@@ -4,6 +4,7 @@ import { basename, dirname, join, resolve } from 'node:path';
 import { TollgateError } from '#contracts';
 import type { Encoding } from '#dbc';
 import type { TransportOptions } from '#decoders';
+import type { PlanInput } from '#policies';
 import schema from './schema.json' with { type: 'json' };
 import { type JsonSchema, readYaml } from './validate.ts';
 
@@ -60,6 +61,8 @@ export interface Config {
   readonly unit: { readonly role: 'vehicle' | 'roadside'; readonly state: string; readonly keys: string };
   readonly sources: readonly SourceConfig[];
   readonly context: Readonly<Record<string, string>>;
+  /** Classes of signals by target. */
+  readonly sensitivity: NonNullable<PlanInput['sensitivity']>;
   readonly documents: {
     readonly campaigns: readonly string[];
     readonly agreements: readonly string[];
@@ -136,6 +139,7 @@ export function parseConfig(text: string, file: string): Config {
       ),
     ),
     context: raw.context,
+    sensitivity: checkedClasses(raw.sensitivity, file),
     documents: {
       campaigns: files(raw.documents.campaigns),
       agreements: files(raw.documents.agreements),
@@ -153,6 +157,15 @@ export function parseConfig(text: string, file: string): Config {
             ...optional('key', raw.uplink.key),
           },
   };
+}
+
+/** A target without a scheme would be read as a name of either kind. */
+function checkedClasses(classes: Config['sensitivity'], file: string): Config['sensitivity'] {
+  const wrong = Object.keys(classes).find((target) => !/^(vss|dbc):./.test(target));
+  if (wrong === undefined) return classes;
+  throw new TollgateError('TG_CONFIG_VALUE', `"${wrong}" is no target: it begins with vss: or dbc:`, {
+    place: { file, pointer: `/sensitivity/${wrong.replaceAll('~', '~0').replaceAll('/', '~1')}` },
+  });
 }
 
 /** Logs of one recording are merged by their UTC times; a simulation has a time of its own, and so it stands alone. */

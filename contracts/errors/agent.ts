@@ -17,6 +17,11 @@ export const AGENT_ERRORS = {
     cause: 'A value of the configuration does not have the form that its key asks for.',
     remedy: 'Correct the value; agent/config/schema.json describes it.',
   },
+  TG_CONFIG_SENSITIVITY: {
+    cause: 'An entry of "sensitivity" in the configuration reaches no signal of the databases and mappings.',
+    remedy:
+      'Correct the branch or name; `tollgate dbc list` shows the names of a database. No plan was made: what was in force stays in force.',
+  },
   TG_DOCUMENT_FILE: {
     cause: 'A campaign, agreement, database or mapping that the configuration names cannot be read.',
     remedy: 'Check the path in the configuration.',

@@ -1,5 +1,7 @@
+import { createHash } from 'node:crypto';
 import { appendFileSync, readFileSync, writeFileSync } from 'node:fs';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { trustAgreements } from '#agent/keys';
 import { tollgate } from '../system/processes.ts';
 import { DBC, type UnitFolder, unitFolder } from '../system/unit-folder.ts';
 
@@ -27,6 +29,47 @@ describe('tollgate check', () => {
     expect(out).toMatch(/May leave to did:web:insurer\.example.*\n {2}dbc:Motion\.Speed {2}raw {2}rule #p1/);
     expect(out).toMatch(/Does not leave\n {2}dbc:Steering\.Angle {2}campaign ubi {2}prohibited, rule #n1/);
     expect(out).toContain('No problems.');
+  });
+
+  it('puts signals into the classes that the configuration gives them, and refuses a class that reaches none', async () => {
+    const law = {
+      '@context': ['http://www.w3.org/ns/odrl.jsonld', { auto: 'https://tollgate.example/ns/auto-odrl/1#' }],
+      '@type': 'Set',
+      uid: 'urn:tollgate:law:1',
+      profile: 'https://tollgate.example/ns/auto-odrl/1',
+      conflict: 'prohibit',
+      'auto:version': 1,
+      prohibition: [
+        {
+          uid: '#important',
+          target: {
+            '@type': 'AssetCollection',
+            uid: 'dbc:Motion.*',
+            refinement: [{ leftOperand: 'auto:sensitivity', operator: 'gteq', rightOperand: 'important' }],
+          },
+          action: 'use',
+        },
+      ],
+    };
+    const bytes = JSON.stringify(law);
+    writeFileSync(unit.file('law.json'), bytes);
+    await trustAgreements(unit.keys, [createHash('sha256').update(bytes).digest('hex')]);
+    const text = JSON.parse(readFileSync(config, 'utf8'));
+    const checked = async (sensitivity: object) => {
+      const documents = { ...text.documents, lawPacks: ['law.json'] };
+      writeFileSync(config, JSON.stringify({ ...text, documents, sensitivity }));
+      return await run('check');
+    };
+    expect((await checked({})).out).toContain('dbc:Motion.Speed  raw  rule #p1');
+    const classed = await checked({ 'dbc:Motion.Speed': 'important' });
+    expect(classed.out).toContain('#important');
+    expect(classed.out).not.toContain('May leave to');
+    expect(await checked({ 'dbc:Motion.Spead': 'important' })).toMatchObject({
+      exit: 1,
+      err: expect.stringContaining('at /sensitivity/dbc:Motion.Spead'),
+    });
+    expect((await checked({ 'Motion.Speed': 'important' })).err).toContain('begins with vss: or dbc:');
+    expect((await checked({ 'dbc:Motion.Speed': 'secret' })).err).toContain('TG_CONFIG_VALUE');
   });
 
   it('shows the defects of a database with place and expectation', async () => {
