@@ -18,6 +18,11 @@ export interface NativeAddon {
   close(handle: NativeHandle): void;
   /** One datagram to a Unix socket; a leading `@` names an abstract one. */
   datagram(path: string, text: string): void;
+  /**
+   * Writes the bit rates of a CAN interface, bit/s: of the arbitration and of the data phase, 0 where it has none. Throws an
+   * `Error` with `errno`.
+   */
+  bitrates(name: string, out: Float64Array): void;
   /** Lets go of the pages of the program's file that its start touched. */
   forget(): void;
   /** Writes CLOCK_BOOTTIME and CLOCK_REALTIME, ns. */

@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
-const SOURCES = ['init.cc', 'can.cc'].map((file) => join(root, 'firmware-bridge', 'native', file));
+const SOURCES = ['init.cc', 'can.cc', 'link.cc'].map((file) => join(root, 'firmware-bridge', 'native', file));
 const OUT = join(root, 'build', 'native');
 const COMPILERS = { x64: ['x86_64-linux-gnu-g++', 'g++'], arm64: ['aarch64-linux-gnu-g++', 'g++'] };
 const FLAGS =

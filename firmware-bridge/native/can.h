@@ -1,4 +1,4 @@
-// What the two files of this addon share.
+// What the files of this addon share.
 #pragma once
 #include <node_api.h>
 #include <time.h>
@@ -18,5 +18,7 @@ napi_value fail(napi_env env, const char *what, int error);
 
 // can.cc: open, refilter, resume, close.
 void defineCan(napi_env env, napi_value exports);
+// link.cc: bitrates.
+void defineLink(napi_env env, napi_value exports);
 
 }  // namespace tollgate

@@ -126,6 +126,7 @@ napi_value init(napi_env env, napi_value exports) {
   define(env, exports, "clocks", clocks);
   define(env, exports, "timekeeping", timekeeping);
   defineCan(env, exports);
+  defineLink(env, exports);
   return exports;
 }
 

@@ -16,6 +16,7 @@ interface Described {
   readonly room: { readonly free: number; readonly total: number } | null;
   readonly syncMs: number | null;
   readonly addon: string | null;
+  readonly rates?: Readonly<Record<string, readonly [number, number]>>;
   readonly kernel: string;
   readonly glibc: string | null;
   readonly node: string;
@@ -23,7 +24,7 @@ interface Described {
   readonly clock: Machine['clock'];
 }
 
-function machineOf({ files, writable, room, syncMs, addon, ...rest }: Described): Machine {
+function machineOf({ files, writable, room, syncMs, addon, rates = {}, ...rest }: Described): Machine {
   const paths = Object.keys(files);
   const names = (folder: string) =>
     paths.filter((path) => path.startsWith(`${folder}/`)).map((path) => path.slice(folder.length + 1).split('/')[0]!);
@@ -37,6 +38,10 @@ function machineOf({ files, writable, room, syncMs, addon, ...rest }: Described)
     room: () => room,
     syncMs: () => syncMs,
     addon: () => addon,
+    bitrates: (name) => {
+      const known = rates[name];
+      return known === undefined ? null : { arbitration: known[0], data: known[1] };
+    },
   };
 }
 

@@ -134,12 +134,19 @@ function interfaces(machine: Machine, { interfaces: wanted }: Wanted): Finding[]
   });
 }
 
-/** sysfs has no bit rate: some drivers tell it in the device tree's clock, the kernel only by netlink. */
 function linkText(machine: Machine, name: string): string {
   const at = (file: string) => machine.read(`/sys/class/net/${name}/${file}`);
-  const rate = at('can_bittiming/bitrate');
   const form = at('mtu') === '72' ? 'CAN FD' : 'classic';
-  return `${at('operstate') ?? 'state unknown'}, ${form}, ${rate === null ? `bit rate: \`ip -details link show ${name}\`` : `${rate} bit/s`}`;
+  return `${at('operstate') ?? 'state unknown'}, ${form}, ${rateText(machine, name)}`;
+}
+
+/** sysfs has no bit rate: the kernel tells it by netlink alone, which our addon asks. */
+function rateText(machine: Machine, name: string): string {
+  const rates = machine.bitrates(name);
+  if (rates === null) return `bit rate not known here: \`ip -details link show ${name}\` may tell it`;
+  const { arbitration, data } = rates;
+  if (arbitration === 0) return 'no bit rate (a virtual bus, or not set)';
+  return `${arbitration} bit/s${data > 0 ? `, data at ${data} bit/s` : ''}`;
 }
 
 function queue(machine: Machine, { interfaces: wanted }: Wanted): Finding[] {

@@ -13,6 +13,8 @@ export interface Machine {
   syncMs(folder: string): number | null;
   /** What the addon says when it is loaded; null where it loads. */
   addon(): string | null;
+  /** Bit rates of a CAN interface, bit/s, 0 for none; null where the kernel does not tell. */
+  bitrates(name: string): { readonly arbitration: number; readonly data: number } | null;
   readonly arch: string;
   readonly kernel: string;
   /** null: another C library. */

@@ -50,6 +50,7 @@ export function thisMachine(nowMs: number): Machine {
         return error instanceof Error ? error.message : String(error);
       }
     },
+    bitrates: (name) => attempt(() => bitratesOf(name)),
     arch: process.arch,
     kernel: release(),
     glibc: header?.glibcVersionRuntime ?? null,
@@ -66,6 +67,12 @@ function roomOf(path: string): { free: number; total: number } | null {
     const { bavail, blocks, bsize } = statfsSync(path);
     return { free: bavail * bsize, total: blocks * bsize };
   });
+}
+
+function bitratesOf(name: string): { arbitration: number; data: number } {
+  const rates = new Float64Array(2);
+  nativeAddon().bitrates(name, rates);
+  return { arbitration: rates[0]!, data: rates[1]! };
 }
 
 function slowestSync(folder: string): number {
