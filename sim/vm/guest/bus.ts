@@ -1,6 +1,6 @@
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
-import { type FrameBatch, OFFSET_FLAGS, OFFSET_ID, OFFSET_LENGTH, OFFSET_TIME } from '#contracts';
+import { type FrameBatch, type IdMask, OFFSET_FLAGS, OFFSET_ID, OFFSET_LENGTH, OFFSET_TIME } from '#contracts';
 import { readClocks } from '#firmware-bridge/boottime';
 import type { CanDriver } from '#firmware-bridge/can/driver';
 import { driver as native } from '#firmware-bridge/can/native';
@@ -28,10 +28,17 @@ export class Listener {
     name: string,
     {
       ids = null,
+      masks = [],
       fd = false,
       driver = native,
       idBudget = 0,
-    }: { ids?: readonly number[] | null; fd?: boolean; driver?: CanDriver; idBudget?: number } = {},
+    }: {
+      ids?: readonly number[] | null;
+      masks?: readonly IdMask[];
+      fd?: boolean;
+      driver?: CanDriver;
+      idBudget?: number;
+    } = {},
   ): Promise<Listener> {
     const heard: CanHealth[] = [];
     const source = canSource({
@@ -47,7 +54,7 @@ export class Listener {
     });
     const listener = new Listener(source);
     (listener as { health: CanHealth[] }).health = heard;
-    await source.open((batch) => listener.#take(batch), { ids: [ids] });
+    await source.open((batch) => listener.#take(batch), { ids: [ids], masks: [masks] });
     return listener;
   }
 

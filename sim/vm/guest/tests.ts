@@ -3,6 +3,7 @@ import { closeSync, existsSync, openSync, readSync, writeSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import type { CanDriver } from '#firmware-bridge/can/driver';
 import { socketcanDriver } from '#firmware-bridge/can/socketcan';
+import { nativeAddon } from '#firmware-bridge/native';
 import { generate, ip, Listener, run, start } from './bus.ts';
 import { attempt, sleep, until } from './report.ts';
 
@@ -19,6 +20,8 @@ export async function testBus(): Promise<void> {
   await attempt('a flood: sent = received + counted loss', flood);
   await attempt('CAN FD, whole and with flags', canFd);
   await attempt('the kernel filters what the plan does not name', kernelFilter);
+  await attempt('the kernel filters groups by masks, and the filter of an open socket follows', filterFollows);
+  await attempt('the bit rate, without a program that asks', bitRate);
   await attempt('bus-off, restart, and a storm of error frames', errorFrames);
   await attempt('an interface that goes down and comes up', downAndUp);
   await attempt('an interface that is unplugged and comes back', unplugged);
@@ -105,6 +108,54 @@ async function kernelFilter() {
   const ids = [...listener.ids];
   await listener.source.close();
   return { ok: received === 200 && ids.length === 2, received, unwanted: 3_000, ids };
+}
+
+/** A group of J1939 from any source; then another one, and another id; then more than the kernel takes. */
+async function filterFollows() {
+  const ids = ['100', '200'];
+  const groups = ['18FEF103', '0CFEF155', '18FECA03'];
+  const round = async () => {
+    for (const id of ids) await generate('vcan0', id, 10, 0);
+    for (const id of groups) await generate('vcan0', id, 10, 0, '-e');
+  };
+  const group = (pgn: number) => ({ id: 0x80000000 + pgn * 0x100, mask: 0xc3ffff00 });
+  const listener = await Listener.on('vcan0', { ids: [0x100], masks: [group(0xfef1)] });
+  const seen = [];
+  const steps = [
+    null,
+    { ids: [[0x200]], masks: [[group(0xfeca)]] },
+    { ids: [[]], masks: [[]] },
+    { ids: [Array.from({ length: 600 }, (_, i) => i)], masks: [[]] },
+    { ids: [[0x100]], masks: [[group(0xfef1)]] },
+  ];
+  for (const step of steps) {
+    if (step !== null) listener.source.refilter(step);
+    const { received: before, skipped: thrown } = listener.source.status();
+    listener.ids.clear();
+    await round();
+    await sleep(300);
+    const { received, skipped, filteredBy } = listener.source.status();
+    const heard = [...listener.ids].map((id) => id.toString(16)).sort();
+    seen.push({ filteredBy, received: received - before, skipped: skipped - thrown, heard });
+  }
+  await listener.source.close();
+  const first = { filteredBy: 'kernel', received: 30, skipped: 0, heard: ['100', '8cfef155', '98fef103'] };
+  const expected = [
+    first,
+    { filteredBy: 'kernel', received: 20, skipped: 0, heard: ['200', '98feca03'] },
+    { filteredBy: 'kernel', received: 0, skipped: 0, heard: [] },
+    { filteredBy: 'receiver', received: 50, skipped: 30, heard: ['100', '200'] },
+    first,
+  ];
+  return { ok: JSON.stringify(seen) === JSON.stringify(expected), seen };
+}
+
+async function bitRate() {
+  const rates = new Float64Array(2);
+  nativeAddon().bitrates('can0', rates);
+  const [can] = rates;
+  nativeAddon().bitrates('vcan0', rates);
+  return { ok: can === 500_000 && rates[0] === 0, can0: can, vcan0: rates[0] };
 }
 
 async function errorFrames() {
