@@ -22,9 +22,13 @@ function options(more: Partial<Record<keyof NativeOpen, unknown>> = {}): NativeO
 }
 
 function refusal(more: Partial<Record<keyof NativeOpen, unknown>>): unknown {
+  return attempt(() => addon.close(addon.open(options(more), () => {})));
+}
+
+function attempt(work: () => unknown): unknown {
   try {
-    addon.close(addon.open(options(more), () => {}));
-    return 'opened';
+    work();
+    return 'done';
   } catch (error) {
     return error instanceof Error && 'code' in error ? error.code : (error as { errno?: number }).errno;
   }
@@ -73,6 +77,7 @@ if (!isMainThread) {
   await sleep(20);
   addon.resume(handle);
   addon.close(handle);
+  refused.push(attempt(() => addon.refilter(handle, null, null)));
   const length = slots[12];
   const rest = slots.subarray(24, 80).every((byte) => byte === 0);
 
