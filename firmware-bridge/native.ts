@@ -25,6 +25,8 @@ export interface NativeAddon {
   bitrates(name: string, out: Float64Array): void;
   /** Lets go of the pages of the program's file that its start touched. */
   forget(): void;
+  /** Gives back to the kernel what malloc keeps free. */
+  trim(): void;
   /** Writes CLOCK_BOOTTIME and CLOCK_REALTIME, ns. */
   clocks(out: BigInt64Array): void;
   /** Writes 1 or 0 (an NTP daemon keeps the kernel's clock right), and the largest error, ns. */
