@@ -172,14 +172,15 @@ class WasmDecoder implements Decoder {
     rows.unknown = 0;
     rows.short = 0;
     rows.ignored = 0;
+    // One view a part, none a frame; none at all for a batch that is its whole buffer and finds room as it is.
+    const fits = count * slotBytes <= this.#input.length;
+    if (fits) this.#input.set(bytes.length === count * slotBytes ? bytes : bytes.subarray(0, count * slotBytes));
     for (let from = 0; from < count; from += this.#maxFrames) {
       const part = Math.min(this.#maxFrames, count - from);
-      // One view a part, none a frame; none at all for a batch that is its whole buffer.
-      const whole = part === count && bytes.length === count * slotBytes;
-      this.#input.set(whole ? bytes : bytes.subarray(from * slotBytes, (from + part) * slotBytes));
+      if (!fits) this.#input.set(bytes.subarray(from * slotBytes, (from + part) * slotBytes));
+      const input = this.#inputStart + (fits ? from * slotBytes : 0);
       this.#ensure(rows.bytes + part * this.#mostRowBytes + SLACK_BYTES);
-      rows.bytes =
-        this.#exports.decode(part, slotBytes, this.#rowsStart + rows.bytes, this.#inputStart) - this.#rowsStart;
+      rows.bytes = this.#exports.decode(part, slotBytes, this.#rowsStart + rows.bytes, input) - this.#rowsStart;
       const unknown = this.#counters[COUNTER_UNKNOWN / 4]!;
       const ignored = this.#counters[COUNTER_IGNORED / 4]!;
       rows.unknown += unknown;

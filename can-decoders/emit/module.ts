@@ -61,7 +61,7 @@ export function emitModule(plan: DecodePlan, options: ModuleOptions): EmittedMod
 function emitScalar(plan: DecodePlan, { maxFrames, channel }: ModuleOptions, table: IdTable): EmittedModule {
   const map = scalarMap(plan, table, maxFrames);
   const module = new ModuleWriter();
-  const sieve = module.declare({ parameters: ['i32', 'i32'], results: [] });
+  const sieve = module.declare({ parameters: ['i32', 'i32', 'i32'], results: [] });
   const rows = module.declare({ parameters: DECODE.parameters, results: ['i32'] });
   const short = module.declare(SHORT);
   const decode = module.declare(DECODE);
@@ -69,7 +69,7 @@ function emitScalar(plan: DecodePlan, { maxFrames, channel }: ModuleOptions, tab
   module.define(rows, (code) => emitRows(code, plan, map, short));
   module.define(short, (code) => emitShort(code, plan, false, [...plan.messages.keys()]));
   module.define(decode, (code) => {
-    for (const parameter of [0, 1]) code.get(parameter);
+    for (const parameter of [0, 1, 3]) code.get(parameter);
     code.call(sieve);
     for (const parameter of [0, 1, 2, 3]) code.get(parameter);
     code.call(rows);

@@ -48,11 +48,11 @@ function emitLookup(code: CodeWriter, table: IdTable, map: ScalarMap, id: Local,
 }
 
 /**
- * `sieve(count, slotBytes)` of the scalar form: looks up the id of each frame of the input area, writes the list of
+ * `sieve(count, slotBytes, input)` of the scalar form: looks up the id of each frame of the input area, writes the list of
  * message indices and zeroes the slots of all others.
  */
 export function emitSieve(code: CodeWriter, table: IdTable, map: ScalarMap, channel: number | null): void {
-  const [count, slotBytes] = [0, 1];
+  const [count, slotBytes, input] = [0, 1, 2];
   const slot = code.local('i32');
   const entry = code.local('i32');
   const end = code.local('i32');
@@ -61,7 +61,7 @@ export function emitSieve(code: CodeWriter, table: IdTable, map: ScalarMap, chan
   const probe = code.local('i32');
   const payload = code.local('i32');
   emitResetCounters(code);
-  code.i32(map.input);
+  code.get(input);
   code.set(slot);
   code.i32(map.list);
   code.tee(entry);
