@@ -29,6 +29,8 @@ For each campaign that asked for the signal: the agreement and the rule that let
 the records that carried it (stream, number, ledger leaf, whether a receiver proved it), and what the gate kept back. With --at only what
 happened within a minute of that time.
 
+Databases, law packs, classes of signals, J1939 and ISO-TP links are those of the configuration, as the agent takes them.
+
   SIGNAL          VSS path or dbc: name
   --at TIME       ISO 8601, e.g. 2026-01-01T08:00:30Z
   --config FILE   configuration (default: tollgate.yaml)

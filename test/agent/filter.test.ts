@@ -8,6 +8,7 @@ import { type Documents, documentFiles, loadDocuments, planned } from '#agent/do
 import { loadUnitKeys } from '#agent/keys';
 import { logSource } from '#agent/sources/log';
 import { mergedSources } from '#agent/sources/merge';
+import { paced } from '#cli/demo/paced';
 import {
   CLASSIC_SLOT_BYTES,
   type FrameBatch,
@@ -250,6 +251,20 @@ describe('the filter of a log', () => {
     await Promise.all(merged.map(({ ended }) => ended));
     expect(seen.filter((id) => id === 1)).toHaveLength(16);
     expect(seen.slice(-2)).toEqual([2, 2]);
+  });
+});
+
+describe('the filter of a log that is played slowly for a person', () => {
+  it('follows at the frames that are due, and does not run ahead', async () => {
+    const source = paced(log('shown.log', 60), 1);
+    const seen: number[] = [];
+    await source.open((batch) => void seen.push(...idsOf(batch)), NONE);
+    await sleep(50);
+    expect(seen).toEqual([]);
+    source.refilter(TWO);
+    await source.ended;
+    expect(new Set(seen)).toEqual(new Set([2]));
+    expect(seen.length + source.skipped()).toBe(120);
   });
 });
 
