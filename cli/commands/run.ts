@@ -109,7 +109,7 @@ async function agent(file: string, io: Io): Promise<number> {
   log.info('started', { count: config.sources.length });
   // Half of Node's own pages serve its start only: 22 MiB that come back where they are needed (docs/decisions/0017).
   if (time !== null) setTimeout(() => nativeAddon().forget(), START_OVER_MS).unref();
-  // What compilers and bursts of rows leave free between blocks in use: else the heap grows for hours (docs/decisions/0018).
+  // What compilers and bursts of rows leave free between blocks in use: else the heap grows for hours (docs/decisions/0020).
   const trimming = time === null ? undefined : setInterval(() => nativeAddon().trim(), TRIM_EVERY_MS).unref();
   manager.ready();
   watchdog = manager.watchdogMs === null ? null : watch(manager.watchdogMs, manager, unit, log);
