@@ -1,5 +1,5 @@
 import { type JsonWebKey, randomBytes } from 'node:crypto';
-import { constants, readFileSync } from 'node:fs';
+import { accessSync, constants, readFileSync } from 'node:fs';
 import { access, type FileHandle, mkdir, open, readFile, rename, unlink } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { TollgateError, type TrustAnchor } from '#contracts';
@@ -104,15 +104,15 @@ async function readTrusted(file: string): Promise<Set<string>> {
 
 async function readIssuers(file: string): Promise<Issuers | null> {
   // Only a file that is not there says so: one that cannot be read must not make a unit without an owner.
-  const isThere = await withPlace(file, () =>
-    access(file, constants.F_OK).then(
-      () => true,
-      (error: NodeJS.ErrnoException) => {
-        if (error.code === 'ENOENT') return false;
-        throw error;
-      },
-    ),
-  );
+  const isThere = await withPlace(file, async () => {
+    try {
+      accessSync(file, constants.F_OK);
+      return true;
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code === 'ENOENT') return false;
+      throw error;
+    }
+  });
   if (!isThere) return null;
   const value = await readJson(file);
   if (!isObject(value)) throw wrongForm(file, '', 'an object {owner, standing, documents} was expected');

@@ -1,5 +1,4 @@
-import { globSync, readdirSync } from 'node:fs';
-import { readFile } from 'node:fs/promises';
+import { globSync, readdirSync, readFileSync } from 'node:fs';
 import { basename, dirname, join, resolve } from 'node:path';
 import { TollgateError } from '#contracts';
 import type { Encoding } from '#dbc';
@@ -109,13 +108,18 @@ const BYTES: Record<string, number> = { KiB: 2 ** 10, MiB: 2 ** 20, GiB: 2 ** 30
  * @throws {TollgateError} TG_CONFIG_FILE, TG_CONFIG_SYNTAX, TG_CONFIG_UNKNOWN_KEY, TG_CONFIG_VALUE
  */
 export async function loadConfig(file: string): Promise<Config> {
-  const text = await readFile(file, 'utf8').catch((cause: Error) => {
-    throw new TollgateError('TG_CONFIG_FILE', `cannot read the configuration: ${cause.message}`, {
+  return parseConfig(textOf(file), file);
+}
+
+function textOf(file: string): string {
+  try {
+    return readFileSync(file, 'utf8');
+  } catch (cause) {
+    throw new TollgateError('TG_CONFIG_FILE', `cannot read the configuration: ${(cause as Error).message}`, {
       place: { file },
       cause,
     });
-  });
-  return parseConfig(text, file);
+  }
 }
 
 /** The configuration in `text`, its paths relative to the folder of `file`. */

@@ -1,5 +1,4 @@
-import { createReadStream, type ReadStream } from 'node:fs';
-import { open } from 'node:fs/promises';
+import { closeSync, createReadStream, openSync, type ReadStream, readSync } from 'node:fs';
 import { createGunzip } from 'node:zlib';
 import { TollgateError } from '#contracts';
 
@@ -22,9 +21,7 @@ export async function openLog(
     signal,
   }: { maxDecompressedBytes?: number | undefined; signal: AbortSignal },
 ): Promise<AsyncIterable<Uint8Array>> {
-  const compressed = await startsWithGzip(path).catch((cause: Error) => {
-    throw fileError(path, cause);
-  });
+  const compressed = startsWithGzip(path);
   const file = createReadStream(path, { highWaterMark: CHUNK_BYTES, signal });
   return compressed ? unpacked(file, path, maxDecompressedBytes) : plain(file, path);
 }
@@ -61,13 +58,18 @@ async function* plain(file: AsyncIterable<Uint8Array>, path: string): AsyncItera
   }
 }
 
-async function startsWithGzip(path: string): Promise<boolean> {
-  const file = await open(path, 'r');
+function startsWithGzip(path: string): boolean {
   try {
-    const { bytesRead, buffer } = await file.read(new Uint8Array(GZIP_MAGIC.length), 0, GZIP_MAGIC.length, 0);
-    return bytesRead === GZIP_MAGIC.length && GZIP_MAGIC.every((byte, i) => buffer[i] === byte);
-  } finally {
-    await file.close();
+    const file = openSync(path, 'r');
+    try {
+      const buffer = new Uint8Array(GZIP_MAGIC.length);
+      const count = readSync(file, buffer, 0, GZIP_MAGIC.length, 0);
+      return count === GZIP_MAGIC.length && GZIP_MAGIC.every((byte, i) => buffer[i] === byte);
+    } finally {
+      closeSync(file);
+    }
+  } catch (cause) {
+    throw fileError(path, cause as Error);
   }
 }
 
