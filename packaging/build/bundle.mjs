@@ -3,6 +3,7 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { rolldown } from 'rolldown';
+import { minifySync } from 'rolldown/utils';
 import { folderCommands } from '../../cli/main.ts';
 import { root } from '../../scripts/run.mjs';
 
@@ -98,11 +99,30 @@ async function chunks(file, input, plugin, kind, split) {
     comments: false,
   });
   await build.close();
-  return output.map(({ fileName, moduleIds, code }) => ({ fileName, moduleIds, code: lateBuiltins(code) }));
+  return output.map(({ fileName, moduleIds, code }) => ({
+    fileName,
+    moduleIds,
+    code: short(lateBuiltins(code), fileName),
+  }));
+}
+
+/**
+ * A third less to read, to check against the cache of compiled code and to keep: what stands within functions gets short names and
+ * nothing stands on lines of its own. Functions and classes keep the names that stacks show.
+ */
+function short(code, fileName) {
+  const { code: minified, errors } = minifySync(fileName, code, {
+    compress: false,
+    mangle: { toplevel: false, keepNames: true },
+    codegen: { removeWhitespace: true, legalComments: 'none' },
+    module: false,
+  });
+  if (errors.length > 0) throw new Error(`${fileName}: ${errors[0].message}`);
+  return minified.replaceAll(/\P{ASCII}/gu, (sign) => `\\u${sign.charCodeAt(0).toString(16).padStart(4, '0')}`);
 }
 
 /** What a start needs at once; every other built-in is loaded by the first access to it. */
-const NEEDED = /^node:(fs|fs\/promises|path|crypto)$/;
+const NEEDED = /^node:(fs|path|crypto)$/;
 
 /** `let node_tls = require("node:tls")` and `node_tls.connect` become a call that loads it when it is first needed. */
 function lateBuiltins(code) {
