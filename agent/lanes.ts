@@ -1,5 +1,5 @@
-import type { FrameFilter, SignalInfo } from '#contracts';
-import { type BusDecoder, CellReader, createBusDecoder } from '#decoders';
+import type { FrameFilter, SignalInfo, UtcReading } from '#contracts';
+import { type BusDecoder, CellReader, createBusDecoder, type Rows } from '#decoders';
 import type { Plan } from '#policies';
 import type { Channel } from './documents.ts';
 import { type Passage, passageOf } from './passages.ts';
@@ -31,6 +31,16 @@ export interface Lane {
   readonly decoder: BusDecoder;
   readonly steps: readonly Step[];
   readonly routes: readonly (readonly Route[])[];
+}
+
+/** One batch between its decoder and the gate. */
+export interface Decoded {
+  readonly rows: Rows;
+  readonly lane: Lane;
+  /** Receive time of the last frame, ns of boottime. */
+  readonly lastNs: number;
+  /** What the clock said before a time jump. */
+  readonly jumped: UtcReading | null;
 }
 
 /** Signals with the right `context`, in the order in which the gate numbers them. */

@@ -3,7 +3,7 @@ import { isPresent, messageOf, physical, ROW_TIME, type Rows } from '#decoders';
 import type { Gate } from '#policies';
 import { type FrameClock, timeOfLast, utcMs } from './clock.ts';
 import { type PathCounts, pathCounts } from './counts.ts';
-import type { Lane, Step } from './lanes.ts';
+import type { Decoded, Lane, Step } from './lanes.ts';
 import { admit, type Passage, sortPassages } from './passages.ts';
 import type { OutStream } from './stream.ts';
 
@@ -44,18 +44,27 @@ export class Pipeline {
     return this.#lastNs;
   }
 
-  /** One batch of one source. The promise of a full store is the source's back-pressure. */
-  async frames(batch: FrameBatch, channel: number): Promise<void> {
-    const { lanes, streams, clock } = this.#parts;
+  /** The first half of the path of one batch: bus → decode. Its rows stand until the next batch of the channel is decoded. */
+  decode(batch: FrameBatch, channel: number): Decoded {
+    const { lanes, clock } = this.#parts;
     const lane = lanes[channel]!;
     const lastNs = timeOfLast(batch);
     const before = clock.utc();
-    if (clock.observe(batch, lastNs)) this.#timeJump(utcMs(0n, before), utcMs(0n, clock.utc()));
+    const jumped = clock.observe(batch, lastNs) ? before : null;
+    const rows = lane.decoder.decode(batch);
+    this.counts.frames += batch.count;
+    this.counts.unknown += rows.unknown;
+    this.counts.short += rows.short;
+    this.counts.ignored += rows.ignored;
+    this.counts.rows += rows.rows;
+    return { rows, lane, lastNs, jumped };
+  }
 
-    const rows = lane.decoder.decode(batch); //                  bus → decode
-    this.#count(batch, rows);
+  /** The second half. The promise of a full store is the source's back-pressure. */
+  async pass({ rows, lane, lastNs, jumped }: Decoded): Promise<void> {
+    if (jumped !== null) this.#timeJump(utcMs(0n, jumped), utcMs(0n, this.#parts.clock.utc()));
     this.#walk(rows, lane, lastNs); //                           gate → operate → record
-    for (const stream of streams) await stream.flush(); //       seal → commit
+    for (const stream of this.#parts.streams) await stream.flush(); // seal → commit
   }
 
   /** Time passes without frames: windows and records end all the same. */
@@ -131,14 +140,6 @@ export class Pipeline {
     this.counts.admitted += passed;
     to.allowed += passed;
     if (passed > 0) operation.push(this.#lastNs, values, admitted, out);
-  }
-
-  #count(batch: FrameBatch, rows: Rows): void {
-    this.counts.frames += batch.count;
-    this.counts.unknown += rows.unknown;
-    this.counts.short += rows.short;
-    this.counts.ignored += rows.ignored;
-    this.counts.rows += rows.rows;
   }
 
   #timeJump(beforeMs: number | null, afterMs: number | null): void {

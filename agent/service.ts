@@ -14,7 +14,7 @@ import { type Documents, documentFiles, loadDocuments, planned } from './documen
 import { type Issuers, loadUnitKeys, type UnitKeys } from './keys.ts';
 import { type Log, logError } from './log.ts';
 import type { ProtocolState } from './store/contract.ts';
-import { coseSigner, type OpenedStore, Unit, type UnitStoreOptions } from './unit.ts';
+import { coseSigner, type OpeningStore, Unit, type UnitStoreOptions } from './unit.ts';
 import { oldCopy, readSuspension, writeSuspension } from './uplink/suspension.ts';
 import { trafficFile } from './uplink/traffic.ts';
 import { createUplink, type Uplink } from './uplink.ts';
@@ -35,6 +35,11 @@ export interface ServiceOptions {
   readonly timeBounds?: () => TimeBounds;
   /** The unit's own clock, where its sources are live. */
   readonly clock?: Clock;
+  /**
+   * Sources play from the moment at which the unit can decode, until this aborts; `play` follows them. What they bring waits
+   * before the gate until the store is open. A unit with an owner waits for its credentials: it plays when `play` is called.
+   */
+  readonly playing?: AbortSignal;
   /** Test hook: how long answers of broker and receiver may wait for the disk, ms. */
   readonly gatherMs?: number;
   /** Test hook: SIGKILL at a state of the store's own thread. */
@@ -65,8 +70,9 @@ export class Service {
   readonly #options: ServiceOptions;
   readonly #keys: UnitKeys;
   #documents: Documents;
+  #played: Promise<void> | null;
 
-  private constructor({ unit, uplink, sources, control, options, keys, documents }: Running) {
+  private constructor({ unit, uplink, sources, control, options, keys, documents, played }: Running) {
     this.unit = unit;
     this.uplink = uplink;
     this.sources = sources;
@@ -75,6 +81,7 @@ export class Service {
     this.#options = options;
     this.#keys = keys;
     this.#documents = documents;
+    this.#played = played;
   }
 
   /** What is in force. */
@@ -83,7 +90,7 @@ export class Service {
   }
 
   /**
-   * Loads everything and starts the uplink; no frame is read yet.
+   * Loads everything and starts the uplink. No frame is read yet, where the options do not say so.
    *
    * @throws {TollgateError} the first problem of configuration, keys or documents: a unit starts whole or not at all
    */
@@ -100,14 +107,16 @@ export class Service {
       ...(faultAt === undefined ? {} : { faultAt }),
     };
     // Its thread checks the file while this one reads the documents.
-    const opened = Unit.openStore(storeOptions);
-    opened.catch(() => undefined);
+    const opening = Unit.openStore(storeOptions);
+    opening.catch(() => undefined);
+    const sources: FrameSource[] = [];
     try {
       // It has got its request before the reading, which lets nothing else run.
       await new Promise(setImmediate);
-      return await Service.#open(options, keys, opened, storeOptions);
+      return await Service.#open(options, keys, opening, storeOptions, sources);
     } catch (error) {
-      await opened.then(({ store }) => store.close()).catch(() => undefined);
+      for (const source of sources) await source.close().catch(() => undefined);
+      await opening.then(({ store }) => store.close()).catch(() => undefined);
       throw error;
     }
   }
@@ -115,13 +124,14 @@ export class Service {
   static async #open(
     options: ServiceOptions,
     keys: UnitKeys,
-    opened: Promise<OpenedStore>,
+    opening: Promise<OpeningStore>,
     storeOptions: UnitStoreOptions,
+    sources: FrameSource[],
   ): Promise<Service> {
-    const { config, source, log, observe, utcMs = Date.now } = options;
+    const { config, source, log, observe, utcMs = Date.now, playing } = options;
     const { documents, problems } = await loadDocuments(documentFiles(config), keys.trusted, utcMs(), keys.issuers);
     if (documents === null || problems.length > 0) throw problems[0];
-    const sources = await Promise.all(config.sources.map(source));
+    sources.push(...(await Promise.all(config.sources.map(source))));
     const unitOptions = {
       ...storeOptions,
       documents: keys.issuers === null ? documents : planned(documents, [], new Map(), null),
@@ -131,7 +141,13 @@ export class Service {
       live: config.sources.some((source) => source.realtime || isLive(source)),
       ...(options.clock === undefined ? {} : { clock: options.clock }),
     };
-    const unit = await Unit.open(unitOptions, opened);
+    const unit = await Unit.begin(unitOptions, opening);
+    void unit.firstFrame.then(() => log.info('first-frame', { ms: Math.round(performance.now()) }));
+    // With an owner the plan is empty until the credentials are judged: a log would run through under it.
+    const played = playing === undefined || keys.issuers !== null ? null : playAll(unit, sources, playing);
+    // Where a source fails meanwhile, whoever follows it with `play` learns of it.
+    played?.catch(() => undefined);
+    await unit.ready;
     const control =
       keys.issuers === null
         ? null
@@ -151,8 +167,7 @@ export class Service {
     if (uplink !== null)
       control?.connect({ hold: (work) => uplink.hold(work), tell: (answer) => uplink.tell(ANSWER_SUFFIX, answer) });
     uplink?.start();
-    void unit.firstFrame.then(() => log.info('first-frame', { ms: Math.round(performance.now()) }));
-    return new Service({ unit, uplink, sources, control, options, keys, documents });
+    return new Service({ unit, uplink, sources, control, options, keys, documents, played });
   }
 
   /**
@@ -179,12 +194,8 @@ export class Service {
 
   /** Plays every source to its end, or until `signal` aborts. */
   async play(signal: AbortSignal): Promise<void> {
-    const aborted = new Promise<void>((resolve) => {
-      if (signal.aborted) resolve();
-      else signal.addEventListener('abort', () => resolve(), { once: true });
-    });
-    const played = Promise.all(this.sources.map((source, channel) => this.unit.play(source, channel)));
-    await Promise.race([played, aborted, this.unit.failed]);
+    this.#played ??= playAll(this.unit, this.sources, signal);
+    await Promise.race([this.#played, this.unit.failed]);
   }
 
   /**
@@ -248,7 +259,17 @@ export class Service {
   }
 }
 
+async function playAll(unit: Unit, sources: readonly FrameSource[], signal: AbortSignal): Promise<void> {
+  const aborted = new Promise<void>((resolve) => {
+    if (signal.aborted) resolve();
+    else signal.addEventListener('abort', () => resolve(), { once: true });
+  });
+  const played = Promise.all(sources.map((source, channel) => unit.play(source, channel)));
+  await Promise.race([played, aborted]);
+}
+
 interface Running {
+  readonly played: Promise<void> | null;
   readonly unit: Unit;
   readonly uplink: Uplink | null;
   readonly sources: readonly FrameSource[];

@@ -178,7 +178,7 @@ export async function simulate(options: SimulateOptions): Promise<Simulation> {
   const play = async (source: FrameSource, channel: number) => {
     await source.open((batch) => {
       turn = turn.then(async () => {
-        await pipeline.frames(batch, channel);
+        await pipeline.pass(pipeline.decode(batch, channel));
         collect();
         options.onProgress?.(pipeline.counts.frames);
       });

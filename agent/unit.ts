@@ -18,7 +18,7 @@ import { Pipeline, type PipelineParts } from './pipeline.ts';
 import { pseudonymIn } from './pseudonym.ts';
 import { pseudonymSecret as secretOfPseudonyms } from './resources.ts';
 import { type SpoolKeys, spoolKeys } from './spool-keys.ts';
-import { openStore } from './store/client.ts';
+import { openingStore } from './store/client.ts';
 import type { DurableStats, DurableStore, ProtocolState } from './store/index.ts';
 import type { StreamContext } from './stream.ts';
 
@@ -73,10 +73,12 @@ export interface UnitStatus {
   readonly denied: ReadonlyMap<string, number>;
 }
 
-/** The store of a unit and what the anchor keeps beside it. */
-export interface OpenedStore {
+/** The store of a unit, which may still be opening, and what the anchor keeps beside it. */
+export interface OpeningStore {
   readonly bootId: Uint8Array;
   readonly store: DurableStore;
+  /** Rejects with what the store throws. */
+  readonly opened: Promise<void>;
   readonly spool: SpoolKeys;
   readonly pseudonymSecret: Uint8Array;
 }
@@ -95,6 +97,8 @@ export class Unit {
   readonly bootId: Uint8Array;
   /** Rejects when a tick failed: the unit cannot go on. Never resolves. */
   readonly failed: Promise<never>;
+  /** Resolves when the store is open: until then no frame passes the gate. Rejects with what the store throws. */
+  readonly ready: Promise<void>;
   /** Resolves when the first frame was decoded. */
   readonly firstFrame: Promise<void>;
   /** The ignition went off, at a boottime in ns; called between two samples. */
@@ -122,13 +126,15 @@ export class Unit {
   #ticking = false;
   #denialMinute = 0;
   #parked = false;
+  /** The store is opening, and no batch came yet. */
+  #early = true;
   /** Monotonic time at which a look or a batch last came to its end, ms. */
   #turnedMs = performance.now();
   /** Monotonic time at which the newest batch was done, ms. */
   #servedMs = performance.now();
 
-  private constructor(options: UnitOptions, opened: OpenedStore, pseudonym: string) {
-    const { bootId, store, spool, pseudonymSecret } = opened;
+  private constructor(options: UnitOptions, opening: OpeningStore, pseudonym: string) {
+    const { bootId, store, spool, pseudonymSecret } = opening;
     const { documents, keys, observe, tenant, live } = options;
     const { plan } = documents;
     const { promise, reject } = Promise.withResolvers<never>();
@@ -176,21 +182,23 @@ export class Unit {
       onSigned: () => observe?.('checkpoint-signed'),
       ...(options.publishMs === undefined ? {} : { publishMs: options.publishMs }),
     });
+    this.ready = this.#open(opening.opened, options.version, this.#now());
+    this.ready.catch(() => undefined);
   }
 
   /**
-   * Opens the store alone: its thread checks the file while the process reads its documents. `open` takes what came of it;
-   * who never gets that far closes the store.
+   * Begins to open the store alone: its thread checks the file while the process reads its documents. `begin` takes it; who
+   * never gets that far closes it.
    *
-   * @throws {TollgateError} what the store throws
+   * @throws {TollgateError} what the anchor throws
    */
-  static async openStore(options: UnitStoreOptions): Promise<OpenedStore> {
+  static async openStore(options: UnitStoreOptions): Promise<OpeningStore> {
     const { keys, state, observe, faultAt } = options;
     mkdirSync(state, { recursive: true, mode: 0o700 });
     const bootId = new Uint8Array(randomBytes(BOOT_ID_BYTES));
     const spool = spoolKeys(keys.anchor);
     const pseudonymSecret = await secretOfPseudonyms(keys.anchor);
-    const store = await openStore({
+    const { store, opened } = openingStore({
       file: join(state, STORE_FILE),
       maxBytes: options.maxBytes,
       groupCommitMs: options.groupCommitMs,
@@ -202,18 +210,41 @@ export class Unit {
       ...(options.gatherMs === undefined ? {} : { gatherMs: options.gatherMs }),
       ...(faultAt === undefined ? {} : { faultAt }),
     });
-    return { bootId, store, spool, pseudonymSecret };
+    opened.catch(() => undefined);
+    return { bootId, store, opened, spool, pseudonymSecret };
   }
 
   /** @throws {TollgateError} TG_RECIPIENT_UNKNOWN, and what the store throws */
-  static async open(options: UnitOptions, opened: Promise<OpenedStore> | null = null): Promise<Unit> {
+  static async open(options: UnitOptions): Promise<Unit> {
+    const { documents, keys } = options;
+    for (const { recipient } of documents.plan.streams) hpkeKey(keys, recipient);
+    const opening = Unit.openStore(options);
+    try {
+      const unit = await Unit.begin(options, opening);
+      await unit.ready;
+      return unit;
+    } catch (error) {
+      await opening.then(({ store }) => store.close()).catch(() => undefined);
+      throw error;
+    }
+  }
+
+  /**
+   * A unit whose store may still be opening. It takes sources: a first batch is decoded, and waits before the gate until
+   * the unit is `ready`. Where that rejects, nothing passes.
+   *
+   * @throws {TollgateError} TG_RECIPIENT_UNKNOWN, and what the anchor throws
+   */
+  static async begin(options: UnitOptions, opening: Promise<OpeningStore>): Promise<Unit> {
     const { documents, keys, state } = options;
     for (const { recipient } of documents.plan.streams) hpkeKey(keys, recipient);
-    const unit = new Unit(options, await (opened ?? Unit.openStore(options)), await pseudonymIn(state));
-    await unit.#book.open();
-    await unit.#book.know(unit.#path.streams.map(({ terms }) => terms));
-    unit.#begin(options);
-    return unit;
+    const store = await opening;
+    const pseudonym = await pseudonymIn(state).catch(async (error: unknown) => {
+      // A disk that takes no file: the store says what to do about it.
+      await store.opened;
+      throw error;
+    });
+    return new Unit(options, store, pseudonym);
   }
 
   /** What is in force. */
@@ -252,8 +283,11 @@ export class Unit {
 
   /** One batch. Batches of all sources go one after the other; the promise is the source's back-pressure. */
   frames(batch: FrameBatch, channel: number): Promise<void> {
+    const early = this.#early ? this.#pipeline.decode(batch, channel) : null;
+    this.#early = false;
+    if (this.#pipeline.counts.rows > 0) this.#firstFrame();
     return this.#inTurn(async () => {
-      await this.#pipeline.frames(batch, channel);
+      await this.#pipeline.pass(early ?? this.#pipeline.decode(batch, channel));
       this.#servedMs = this.#turnedMs = performance.now();
       this.#hearDrive();
       if (this.#pipeline.counts.rows > 0) this.#firstFrame();
@@ -375,9 +409,8 @@ export class Unit {
   }
 
   /** Leaves about what came into force. @param before null at the start */
-  #tell(before: { readonly documents: Documents; readonly path: Path } | null): void {
+  #tell(before: { readonly documents: Documents; readonly path: Path } | null, now = this.#now()): void {
     const { plan, campaigns, agreements, channels } = this.#documents;
-    const now = this.#now();
     const isNew = (hash: Uint8Array, old: readonly { readonly hash: Uint8Array }[] = []) =>
       !old.some((one) => Buffer.compare(one.hash, hash) === 0);
     for (const { campaign, hash } of campaigns)
@@ -394,9 +427,14 @@ export class Unit {
       if (!known.has(JSON.stringify(denial))) this.store.leaf(decisionLeaf(now, { ...denial, count: 0 }));
   }
 
-  #begin({ version }: UnitOptions): void {
-    this.store.leaf(bootLeaf(this.#now(), version));
-    if (!this.#untold) this.#tell(null);
+  /** @param now time of the start: a batch that waits has moved the clock since */
+  async #open(opened: Promise<void>, version: string, now: LeafTime): Promise<void> {
+    await opened;
+    await this.#book.open();
+    await this.#book.know(this.#path.streams.map(({ terms }) => terms));
+    this.#early = false;
+    this.store.leaf(bootLeaf(now, version));
+    if (!this.#untold) this.#tell(null, now);
     this.#timer = setInterval(() => void this.#tick(), TICK_MS);
     this.#timer.unref();
   }
@@ -438,9 +476,9 @@ export class Unit {
     this.onDrive?.(!this.#parked);
   }
 
-  /** The pipeline is one path: batches, ticks and the end take turns. */
+  /** The pipeline is one path: batches, ticks and the end take turns, and none before the unit is ready. */
   #inTurn<T>(work: () => Promise<T>): Promise<T> {
-    const turn = this.#working.then(work);
+    const turn = this.#working.then(() => this.ready).then(work);
     this.#working = turn.catch(() => undefined);
     return turn;
   }

@@ -81,12 +81,18 @@ export interface StoreOptions {
  * @throws {TollgateError} TG_STORE_CORRUPT, TG_STORE_LEDGER, TG_STORE_LOCKED, TG_STORE_VERSION, TG_STORE_FULL, TG_STORE_IO
  */
 export async function openStore(options: StoreOptions): Promise<DurableStore> {
+  const { store, opened } = openingStore(options);
+  await opened;
+  return store;
+}
+
+/** The same at once: until `opened` resolves nothing may be asked of the store. It rejects as `openStore` does. */
+export function openingStore(options: StoreOptions): { readonly store: DurableStore; readonly opened: Promise<void> } {
   if (Number(process.versions.node.split('.')[0]) < OLDEST_NODE) {
     throw new TollgateError('TG_STORE_NODE', `this is Node ${process.versions.node}, the store needs ${OLDEST_NODE}`);
   }
   const store = new ThreadStore(options);
-  await store.open();
-  return store;
+  return { store, opened: store.open() };
 }
 
 interface Waiter {

@@ -76,6 +76,7 @@ async function agent(file: string, io: Io): Promise<number> {
     log,
     version: version(),
     source: sourceFactory(config, log, time?.clock, gnss),
+    playing: io.signal,
     ...(time === null
       ? {}
       : { clock: time.clock, utcMs: () => time.clock.utcNowMs(), timeBounds: () => boundsOf(time.clock) }),

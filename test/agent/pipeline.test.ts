@@ -150,7 +150,7 @@ async function asBuilt(plan: Plan, input: readonly FrameBatch[]): Promise<Outcom
     onIgnitionOff: () => undefined,
     onTimeJump: () => undefined,
   });
-  for (const batch of input) await pipeline.frames(batch, 0);
+  for (const batch of input) await pipeline.pass(pipeline.decode(batch, 0));
   return { pushed, denied: gate.drainDenials() };
 }
 

@@ -59,11 +59,15 @@ export function minutes(fromSecond: number, seconds: number, everyMs: number): T
 
 /** The unit of a folder, without sockets. */
 export async function openUnit(folder: UnitFolder, more: Partial<UnitOptions> = {}): Promise<Unit> {
+  return await Unit.open(await unitOptions(folder, more));
+}
+
+export async function unitOptions(folder: UnitFolder, more: Partial<UnitOptions> = {}): Promise<UnitOptions> {
   const config = await loadConfig(folder.config({ name: 'unit.yaml' }));
   const keys = await loadUnitKeys(folder.keys);
   const { documents, problems } = await loadDocuments(documentFiles(config), keys.trusted, null);
   if (documents === null || problems.length > 0) throw problems[0];
-  return await Unit.open({
+  return {
     documents,
     keys,
     state: folder.state,
@@ -73,7 +77,7 @@ export async function openUnit(folder: UnitFolder, more: Partial<UnitOptions> = 
     maxBytes: 2 ** 30,
     groupCommitMs: 50,
     ...more,
-  });
+  };
 }
 
 /** A recipient that takes straight from the outbox, as if a broker lay between. */
