@@ -44,18 +44,16 @@ describe.skipIf(standIn === null)('our CAN receiver (needs the package g++)', ()
     expect(Object.keys(seen.perId)).toEqual(['256', '257']);
   });
 
-  it('sheds the flood of one id also where a mask lets it through, and keeps the others of its group', async () => {
+  it('has a budget of its own for each id that a mask lets through', async () => {
     const env = { ID_BUDGET: '2000', COUNT_IDS: '1' };
     const group = { id: 0x100, mask: 0xc00007f0 };
-    const seen = await transmit(
-      standIn!,
-      { frames: 60_000, rate: 60_000, ids: 2 },
-      { plan: [SENTINEL], masks: [group], env },
-    );
-    expect(seen.frames).toBeLessThanOrEqual(8_000);
+    const flood = { frames: 60_000, rate: 60_000, ids: 16 };
+    const seen = await transmit(standIn!, flood, { plan: [SENTINEL], masks: [group], env });
     expect(seen.frames + seen.shed).toBe(60_000);
-    expect(Object.keys(seen.perId)).toEqual(['256', '257']);
-    expect(Math.abs(seen.perId[256]! - seen.perId[257]!)).toBeLessThanOrEqual(2);
+    expect(seen.shed).toBeGreaterThan(0);
+    // One budget for the group were 2,000 a second: some 6,000 for all.
+    expect(seen.frames).toBeGreaterThanOrEqual(16 * 2_000);
+    expect(Object.keys(seen.perId)).toHaveLength(16);
   });
 
   it('has the rule of the kernel for any filter, also for those that follow while it is open', async () => {
