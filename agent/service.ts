@@ -37,7 +37,7 @@ export interface ServiceOptions {
   readonly clock?: Clock;
   /**
    * Sources play from the moment at which the unit can decode, until this aborts; `play` follows them. What they bring waits
-   * before the gate until the store is open. A unit with an owner waits for its credentials: it plays when `play` is called.
+   * before the gate until the store is open and the uplink's files are read. A unit with an owner waits for its credentials: it plays when `play` is called.
    */
   readonly playing?: AbortSignal;
   /** Test hook: how long answers of broker and receiver may wait for the disk, ms. */
@@ -110,11 +110,16 @@ export class Service {
     const opening = Unit.openStore(storeOptions);
     opening.catch(() => undefined);
     const sources: FrameSource[] = [];
+    const whole = Promise.withResolvers<void>();
+    const held = heldBy(opening, whole.promise);
+    held.catch(() => undefined);
     try {
       // It has got its request before the reading, which lets nothing else run.
       await new Promise(setImmediate);
-      return await Service.#open(options, keys, opening, storeOptions, sources);
+      return await Service.#open(options, keys, held, storeOptions, sources, whole.resolve);
     } catch (error) {
+      // What waits before the gate never passes it.
+      whole.reject(error);
       for (const source of sources) await source.close().catch(() => undefined);
       await opening.then(({ store }) => store.close()).catch(() => undefined);
       throw error;
@@ -127,6 +132,7 @@ export class Service {
     opening: Promise<OpeningStore>,
     storeOptions: UnitStoreOptions,
     sources: FrameSource[],
+    isWhole: () => void,
   ): Promise<Service> {
     const { config, source, log, observe, utcMs = Date.now, playing } = options;
     const { documents, problems } = await loadDocuments(documentFiles(config), keys.trusted, utcMs(), keys.issuers);
@@ -147,11 +153,13 @@ export class Service {
     const played = playing === undefined || keys.issuers !== null ? null : playAll(unit, sources, playing);
     // Where a source fails meanwhile, whoever follows it with `play` learns of it.
     played?.catch(() => undefined);
-    await unit.ready;
-    const control =
-      keys.issuers === null
-        ? null
-        : await openControl({ unit, documents, keys, issuers: keys.issuers, state: config.unit.state, utcMs, log });
+    let control: Control | null = null;
+    if (keys.issuers !== null) {
+      isWhole();
+      await unit.ready;
+      const { issuers } = keys;
+      control = await openControl({ unit, documents, keys, issuers, state: config.unit.state, utcMs, log });
+    }
     const uplink =
       config.uplink === null
         ? null
@@ -164,6 +172,8 @@ export class Service {
             state: config.unit.state,
             time: options.timeBounds,
           });
+    isWhole();
+    await unit.ready;
     if (uplink !== null)
       control?.connect({ hold: (work) => uplink.hold(work), tell: (answer) => uplink.tell(ANSWER_SUFFIX, answer) });
     uplink?.start();
@@ -257,6 +267,15 @@ export class Service {
       if (malformed > 0) this.#log.warn('malformed-input', { source: source.name, count: malformed });
     }
   }
+}
+
+/** A store that counts as open when the rest of the service stands as well: a unit starts whole or not at all. */
+async function heldBy(opening: Promise<OpeningStore>, whole: Promise<void>): Promise<OpeningStore> {
+  whole.catch(() => undefined);
+  const store = await opening;
+  const opened = Promise.all([store.opened, whole]).then(() => undefined);
+  opened.catch(() => undefined);
+  return { ...store, opened };
 }
 
 async function playAll(unit: Unit, sources: readonly FrameSource[], signal: AbortSignal): Promise<void> {
