@@ -1,5 +1,5 @@
 import type { BitCoder } from './coder.ts';
-import { HEAD_PRIORS } from './priors.ts';
+import { headPriors } from './priors.ts';
 
 /** Room of one kind of head number: 32 steps of its length and its sign. */
 const NUMBER_SLOTS = 33;
@@ -42,7 +42,7 @@ export const TREE = {
 export const HEAD_SLOTS = HEAD.trees + 61;
 
 export function startHead(coder: BitCoder): void {
-  coder.singles.set(HEAD_PRIORS);
+  coder.singles.set(headPriors());
 }
 
 /** A number of 0 … 2^31 − 2: k = ⌊log2(n + 1)⌋ in unary, then the k bits below the leading one of n + 1, plain. */

@@ -31,6 +31,18 @@ const bytesOf = (table: string): Uint8Array => Uint8Array.from(atob(table), (cha
 
 /** Eight levels of values, two kinds of times. */
 export const PRIOR_CLASSES = 10;
-export const PRIORS = counters(MODEL_TABLE, PRIOR_CLASSES * 4 * 18 * 40);
-export const HEAD_PRIORS = counters(HEAD_TABLE, 15 * 33 + 61);
-export const PRIOR_WEIGHTS = Int32Array.from(bytesOf(WEIGHT_TABLE), (byte) => ((byte << 24) >> 24) * WEIGHT_STEP);
+
+// Unpacked for the first record, not for the start of whoever may make one.
+export const priors = once(() => counters(MODEL_TABLE, PRIOR_CLASSES * 4 * 18 * 40));
+export const headPriors = once(() => counters(HEAD_TABLE, 15 * 33 + 61));
+export const priorWeights = once(() =>
+  Int32Array.from(bytesOf(WEIGHT_TABLE), (byte) => ((byte << 24) >> 24) * WEIGHT_STEP),
+);
+
+function once(make: () => Int32Array): () => Int32Array {
+  let made: Int32Array | null = null;
+  return () => {
+    made ??= make();
+    return made;
+  };
+}

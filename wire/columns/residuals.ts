@@ -1,5 +1,5 @@
 import type { BitCoder } from './coder.ts';
-import { PRIOR_WEIGHTS, PRIORS } from './priors.ts';
+import { priors, priorWeights } from './priors.ts';
 
 /**
  * How a residual r (value − prediction, a whole number of at most 31 bits) becomes bits:
@@ -28,8 +28,8 @@ const MAX_K = 30;
 export function startModel(coder: BitCoder, priorClass: number): void {
   coder.priorClass = priorClass;
   coder.columns++;
-  coder.counters.set(PRIORS.subarray(priorClass * MODEL_COUNTERS, (priorClass + 1) * MODEL_COUNTERS));
-  coder.weights.set(PRIOR_WEIGHTS.subarray(priorClass * NODES * 4, (priorClass + 1) * NODES * 4));
+  coder.counters.set(priors().subarray(priorClass * MODEL_COUNTERS, (priorClass + 1) * MODEL_COUNTERS));
+  coder.weights.set(priorWeights().subarray(priorClass * NODES * 4, (priorClass + 1) * NODES * 4));
 }
 
 /** Writes or reads a residual under the contexts c0 … c3 (each 0 … CONTEXTS − 1). */
