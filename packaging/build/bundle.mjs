@@ -108,7 +108,7 @@ async function chunks(file, input, plugin, kind, split) {
 
 /**
  * A third less to read, to check against the cache of compiled code and to keep: what stands within functions gets short names and
- * nothing stands on lines of its own. Functions and classes keep the names that stacks show.
+ * nothing stands on lines of its own. Functions and classes keep the names that stacks show; private members do not.
  */
 function short(code, fileName) {
   const { code: minified, errors } = minifySync(fileName, code, {
