@@ -1,6 +1,6 @@
-import type { Operation, SignalInfo } from '#contracts';
+import type { Operation, OperationSpec, SignalInfo } from '#contracts';
 import { CellReader, type MessageLayout, type RowLayout } from '#decoders';
-import type { OperationPlan, PlannedSignal, StreamPlan } from '#policies';
+import type { PlannedSignal, StreamPlan } from '#policies';
 import { createOperation } from '#privacy';
 import type { SchemaColumn, SchemaGroup } from '#wire';
 import type { UnitResources } from './resources.ts';
@@ -45,7 +45,7 @@ export function adopt(route: Route, from: Route): void {
 /** Routes of one message, in the order of the plan's streams. */
 export function routesOf(message: MessageLayout, streams: readonly StreamPlan[], resources: UnitResources): Route[] {
   return streams.flatMap((stream, index) => {
-    const groups = new Map<string, { plan: OperationPlan; members: Member[] }>();
+    const groups = new Map<string, { plan: OperationSpec; members: Member[] }>();
     for (const [signal, planned] of stream.signals.entries()) {
       const cell = message.signals.find(({ signal: info }) => info.dbcName === planned.signal.dbcName);
       if (cell === undefined || planned.signal.channel !== message.channel) continue;
@@ -74,14 +74,14 @@ interface Member {
 }
 
 /** Signals of one message share an operation when its parameters are equal; both axes of a position are one operation. */
-function groupKey(plan: OperationPlan): string {
+function groupKey(plan: OperationSpec): string {
   return JSON.stringify(plan, (key, value: unknown) => (key === 'axis' ? undefined : value));
 }
 
 function route(
   stream: number,
   { recipient, ticksPerMs }: StreamPlan,
-  plan: OperationPlan,
+  plan: OperationSpec,
   members: readonly Member[],
   resources: UnitResources,
 ): Route {
@@ -107,7 +107,7 @@ function withDeadband(info: SignalInfo, deadband: number | undefined): SignalInf
   return deadband === undefined ? info : { ...info, deadband: Math.max(deadband, info.deadband ?? 0) };
 }
 
-function groupOf(plan: OperationPlan, operation: Operation, members: readonly Member[]): RouteGroup {
+function groupOf(plan: OperationSpec, operation: Operation, members: readonly Member[]): RouteGroup {
   const columns: number[] = [];
   const lowOf: number[] = [];
   const schema: SchemaColumn[] = [];

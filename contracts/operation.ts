@@ -13,6 +13,60 @@ export interface RowSink {
 /** What an operation makes of a signal; `raw` is the sample itself, `noised` a mean with noise. */
 export type ResultKind = 'raw' | 'min' | 'max' | 'mean' | 'count' | 'last' | 'sum' | 'cell' | 'noised' | 'pseudonym';
 
+/** What is held back of the ends of a trip. */
+export interface TrimSpec {
+  /** Nothing of so much time after the ignition went on and before it goes off, ms; 0: no matter. */
+  readonly timeMs: number;
+  /** Nothing so near to where the trip begins and ends, m; 0: no matter. */
+  readonly metres: number;
+  /** Where the input is an axis of a position whose other axis stands beside it: distances are between positions. */
+  readonly axis: 'latitude' | 'longitude' | null;
+}
+
+/** What may be done beside an operation of any kind. */
+export interface Shaping {
+  /** Values are rounded to a grid of at least this step, in the unit of the signal. */
+  readonly step?: number;
+  readonly trim?: TrimSpec;
+  /** What differs from the sample that passed last by no more than this is left out, in the unit of the signal. */
+  readonly deadband?: number;
+}
+
+/** The parameters of one operation, after every demand has been applied (the strictest of campaign, agreement, law). */
+export type OperationSpec = Shaping &
+  (
+    | { readonly kind: 'raw' }
+    | { readonly kind: 'decimate'; readonly periodMs: number }
+    | {
+        readonly kind: 'aggregate';
+        readonly windowMs: number;
+        readonly results: readonly ResultKind[];
+        /** A window with fewer samples of an input says nothing of it; absent: 1. */
+        readonly minSamples?: number;
+      }
+    | {
+        readonly kind: 'cloak';
+        readonly cellMetres: number;
+        readonly axis: 'latitude' | 'longitude';
+        readonly periodMs: number;
+      }
+    | {
+        readonly kind: 'pseudonymise';
+        /** Pseudonyms of one value are equal within `[k · R, (k + 1) · R)` of UTC. */
+        readonly rotateMs: number;
+        readonly periodMs: number;
+      }
+    | {
+        readonly kind: 'noise';
+        readonly windowMs: number;
+        /** Privacy loss of one value that leaves, millionths: a whole number, so that all arithmetic is exact. */
+        readonly epsilonMicro: number;
+        /** What samples are clamped to, in the unit of the signal. */
+        readonly range: readonly [least: number, most: number];
+        readonly minSamples?: number;
+      }
+  );
+
 /** One output column of an operation. */
 export interface ResultColumn {
   /** Index of the input cell that it comes from. */

@@ -1,11 +1,11 @@
-import type { SignalInfo } from '#contracts';
+import type { OperationSpec, SignalInfo } from '#contracts';
 import type { Agreement, Rule } from './agreement.ts';
 import type { Campaign } from './campaign.ts';
 import { compilePlan } from './compile.ts';
 import { ALWAYS, type Condition, conditionText, isAlways, reduce, TRUE } from './condition.ts';
 import type { SignalCatalogue } from './context.ts';
 import { createDecisionTable, type DecisionTable } from './decision-table.ts';
-import type { OperationPlan, Plan, PlannedSignal, StreamPlan } from './plan.ts';
+import type { Plan, PlannedSignal, StreamPlan } from './plan.ts';
 import {
   ANYONE,
   finestCampaigns,
@@ -229,7 +229,7 @@ function compare(
   { signal, recipient, purpose }: { readonly signal: string; readonly recipient: string; readonly purpose: string },
   { standings, moments, complete }: Worlds,
   rules: readonly Rule[],
-  ran: { readonly was: OperationPlan | null; readonly now: OperationPlan | null } | null = null,
+  ran: { readonly was: OperationSpec | null; readonly now: OperationSpec | null } | null = null,
 ): Verdict {
   let opened: Moment | null = null;
   let closes = false;
@@ -259,7 +259,7 @@ function compare(
 }
 
 /** An operation as `DecisionRequest` sees it. */
-function transformsOf(operation: OperationPlan): Record<string, number> {
+function transformsOf(operation: OperationSpec): Record<string, number> {
   const windowMs = 'windowMs' in operation ? operation.windowMs : 0;
   const periodMs = 'periodMs' in operation ? operation.periodMs : windowMs;
   return {
@@ -341,11 +341,11 @@ function asWritten(condition: Condition): Condition {
 }
 
 /** An operation as a person says it: `at most one mean a second`. */
-export function leavesAs(operation: OperationPlan): string {
+export function leavesAs(operation: OperationSpec): string {
   return `${kindAs(operation)}${shapingText(operation)}`;
 }
 
-function kindAs(operation: OperationPlan): string {
+function kindAs(operation: OperationSpec): string {
   if (operation.kind === 'pseudonymise') return `a pseudonym that changes ${every(operation.rotateMs)}`;
   if (operation.kind === 'noise')
     return `at most one mean with noise ${every(operation.windowMs)}, each a privacy loss of ${operation.epsilonMicro / 1e6}`;
@@ -402,11 +402,11 @@ function asked(old: Side, next: Side, campaigns: readonly Campaign[]): readonly 
 }
 
 /** Above 0: the second tells more than the first; below: less. */
-function finerBy(was: OperationPlan, now: OperationPlan): number {
+function finerBy(was: OperationSpec, now: OperationSpec): number {
   const [a, b] = [transformsOf(was), transformsOf(now)];
   const keys = ['auto:aggregationWindow', 'auto:sampling', 'auto:precision', 'auto:minSamples'];
   const steps = keys.map((key) => Math.sign(a[key]! - b[key]!));
-  const results = (one: OperationPlan) => (one.kind === 'aggregate' ? one.results.length : 0);
+  const results = (one: OperationSpec) => (one.kind === 'aggregate' ? one.results.length : 0);
   const all = [...steps, Math.sign(results(now) - results(was))];
   if (all.some((step) => step > 0)) return 1;
   return all.some((step) => step < 0) ? -1 : 0;

@@ -35,7 +35,6 @@ export type {
   Denial,
   DutyPlan,
   GateRule,
-  OperationPlan,
   Plan,
   PlannedSignal,
   SlotRules,

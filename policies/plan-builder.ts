@@ -1,23 +1,14 @@
-import type { SignalInfo } from '#contracts';
+import type { OperationSpec, SignalInfo } from '#contracts';
 import type { Campaign } from './campaign.ts';
 import type { OpenLicence } from './compile.ts';
 import { atomsOf, isAlways } from './condition.ts';
 import type { ContextBinding } from './context.ts';
-import type {
-  ContextSource,
-  Denial,
-  DutyPlan,
-  GateRule,
-  OperationPlan,
-  Plan,
-  PlannedSignal,
-  StreamPlan,
-} from './plan.ts';
+import type { ContextSource, Denial, DutyPlan, GateRule, Plan, PlannedSignal, StreamPlan } from './plan.ts';
 import { OPERANDS } from './vocabulary.ts';
 
 interface Granted {
   readonly info: SignalInfo;
-  readonly operation: OperationPlan;
+  readonly operation: OperationSpec;
   /** In the order of agreement uids; ends with the first that holds always. */
   readonly licences: readonly OpenLicence[];
   readonly prohibitions: readonly GateRule[];
@@ -74,7 +65,7 @@ export class PlanBuilder {
   add(
     campaign: Campaign,
     info: SignalInfo,
-    operation: OperationPlan,
+    operation: OperationSpec,
     licences: readonly OpenLicence[],
     prohibitions: readonly GateRule[],
     duties: readonly DutyPlan[],

@@ -1,57 +1,13 @@
-import type { ResultKind, SignalInfo } from '#contracts';
+import type { OperationSpec, SignalInfo } from '#contracts';
 import type { Condition } from './condition.ts';
 
 /** Why the plan lets a signal be decoded. */
 export type DecodeRight = 'record' | 'context' | 'integrity';
 
-/** What may be done beside an operation of any kind. */
-export interface Shaping {
-  /** Values are rounded to a grid of at least this step, in the unit of the signal. */
-  readonly step?: number;
-  /** What is held back of both ends of a trip; `axis` where the signal is one of a position. */
-  readonly trim?: {
-    readonly timeMs: number;
-    readonly metres: number;
-    readonly axis: 'latitude' | 'longitude' | null;
-  };
-  /** What differs from the sample that passed last by no more than this is left out, in the unit of the signal. */
-  readonly deadband?: number;
-}
-
-/** The parameters of one operation after every demand has been applied (the strictest of campaign, agreement, law). */
-export type OperationPlan = Shaping &
-  (
-    | { readonly kind: 'raw' }
-    | { readonly kind: 'decimate'; readonly periodMs: number }
-    | {
-        readonly kind: 'aggregate';
-        readonly windowMs: number;
-        readonly results: readonly ResultKind[];
-        /** A window with fewer samples of a signal says nothing of it; absent: 1. */
-        readonly minSamples?: number;
-      }
-    | {
-        readonly kind: 'cloak';
-        readonly cellMetres: number;
-        readonly axis: 'latitude' | 'longitude';
-        readonly periodMs: number;
-      }
-    | { readonly kind: 'pseudonymise'; readonly rotateMs: number; readonly periodMs: number }
-    | {
-        readonly kind: 'noise';
-        readonly windowMs: number;
-        /** Privacy loss of one value, millionths. */
-        readonly epsilonMicro: number;
-        /** What samples are clamped to, in the unit of the signal. */
-        readonly range: readonly [least: number, most: number];
-        readonly minSamples?: number;
-      }
-  );
-
 /** A signal that leaves, and the rule that lets it. */
 export interface PlannedSignal {
   readonly signal: SignalInfo;
-  readonly operation: OperationPlan;
+  readonly operation: OperationSpec;
   /** Uid of the permission that licenses it, `#p1`. */
   readonly rule: string;
   /** What the gate asks of each sample. */

@@ -1,7 +1,6 @@
-import { rawRange, type SignalInfo } from '#contracts';
+import { type OperationSpec, rawRange, type Shaping, type SignalInfo } from '#contracts';
 import type { Demand } from './agreement.ts';
 import type { CampaignSignal } from './campaign.ts';
-import type { OperationPlan, Shaping } from './plan.ts';
 import { durationText } from './time.ts';
 
 /** A demand and where it comes from. */
@@ -178,7 +177,7 @@ export function operationOf(
   parameters: Parameters,
   { results, range, deadband }: Pick<CampaignSignal, 'results' | 'range' | 'deadband'>,
   axis: 'latitude' | 'longitude' | null,
-): OperationPlan {
+): OperationSpec {
   const { kind, periodMs, windowMs, cellMetres, rotateMs, epsilonMicro, step, trimMs, trimMetres } = parameters;
   const minSamples = parameters.minSamples > 1 ? { minSamples: parameters.minSamples } : {};
   const shaping: Shaping = {
@@ -201,11 +200,11 @@ export function operationOf(
 }
 
 /** An operation in words: `min, max of each 1 s, in steps of 5`. */
-export function operationText(operation: OperationPlan): string {
+export function operationText(operation: OperationSpec): string {
   return `${kindText(operation)}${shapingText(operation)}`;
 }
 
-function kindText(operation: OperationPlan): string {
+function kindText(operation: OperationSpec): string {
   switch (operation.kind) {
     case 'raw':
       return 'raw, every sample';

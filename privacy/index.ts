@@ -1,5 +1,5 @@
-import type { Operation } from '#contracts';
-import type { OperationInput, OperationResources, OperationSpec } from './contract.ts';
+import type { Operation, OperationSpec } from '#contracts';
+import type { OperationInput, OperationResources } from './contract.ts';
 import { aggregate } from './operations/aggregate.ts';
 import { cloak } from './operations/cloak.ts';
 import { decimate } from './operations/decimate.ts';
@@ -9,7 +9,8 @@ import { pseudonymise } from './operations/pseudonymise.ts';
 import { raw } from './operations/raw.ts';
 import { trimmed } from './operations/trim.ts';
 
-export type { OperationDriver, OperationInput, OperationResources, OperationSpec, TrimSpec } from './contract.ts';
+export type { OperationSpec, TrimSpec } from '#contracts';
+export type { OperationDriver, OperationInput, OperationResources } from './contract.ts';
 export { type Grid, grid } from './grid.ts';
 export { recipientKey } from './operations/pseudonymise.ts';
 export { bernoulliExp, discreteLaplace, UniformSource } from './sampler.ts';

@@ -1,5 +1,5 @@
-import type { Operation, ResultColumn, RowSink, SignalInfo, TripWatch } from '#contracts';
-import type { OperationInput, TrimSpec } from '../contract.ts';
+import type { Operation, ResultColumn, RowSink, SignalInfo, TrimSpec, TripWatch } from '#contracts';
+import type { OperationInput } from '../contract.ts';
 import { nanoseconds } from '../slots.ts';
 
 /**
