@@ -76,6 +76,9 @@ export interface DecoderInput {
 /** Slots and rows of a part stay near the first-level cache. */
 const DEFAULT_MAX_FRAMES = 512;
 
+/** V8 takes no function of more than 7,654,321 bytes; a module below that has none. */
+const MOST_MODULE_BYTES = 7_654_321;
+
 /** What the first pass may write behind the last row: a header and a block of pairs. */
 export const SLACK_BYTES = 512;
 
@@ -89,7 +92,8 @@ interface DecoderExports {
  * Emits a module for exactly these signals and starts it. A signal that is not listed is neither in the module nor in
  * its memory; multiplexers that decide over listed signals are read but not kept.
  *
- * Where the platform has no WebAssembly (`--jitless`) the interpreter takes its place: same rows, slower.
+ * Where the platform has no WebAssembly (`--jitless`), or the plan is larger than it takes (some 100,000 signals that need
+ * code of their own), the interpreter takes its place: same rows, slower.
  *
  * @throws {TollgateError} TG_DECODER_… where a signal is not in the database or cannot be decoded
  */
@@ -102,12 +106,10 @@ export function createDecoder(input: DecoderInput): Decoder {
   }
   const maxFrames = input.maxFrames ?? DEFAULT_MAX_FRAMES;
   const channel = input.matchChannel === true ? input.channel : null;
-  return new WasmDecoder(
-    platform,
-    plan.rows,
-    emitModule(plan, { maxFrames, channel, form: input.form, changes: input.changes === true }),
-    maxFrames,
-  );
+  const emitted = emitModule(plan, { maxFrames, channel, form: input.form, changes: input.changes === true });
+  return emitted.bytes.length > MOST_MODULE_BYTES
+    ? createInterpreter(input)
+    : new WasmDecoder(platform, plan.rows, emitted, maxFrames);
 }
 
 class WasmDecoder implements Decoder {

@@ -79,20 +79,25 @@ export function load(bytes) {
   return {
     *decode(frames) {
       let count = 0;
-      for (const { id, extended = false, data, timeNs = 0 } of frames) {
-        const slot = count * slotBytes;
-        view.setUint32(input + slot, timeNs % 2 ** 32, true);
-        view.setUint32(input + slot + 4, Math.floor(timeNs / 2 ** 32), true);
-        view.setUint32(input + slot + 8, extended ? (id | EFF) >>> 0 : id, true);
-        const length = Math.min(data.length, slotBytes - HEADER_BYTES);
-        slots[slot + 12] = length;
-        slots.set(length === data.length ? data : data.subarray(0, length), slot + HEADER_BYTES);
-        if (++count === maxFrames) {
-          yield* part(count);
-          count = 0;
+      try {
+        for (const { id, extended = false, data, timeNs = 0 } of frames) {
+          const slot = count * slotBytes;
+          view.setUint32(input + slot, timeNs % 2 ** 32, true);
+          view.setUint32(input + slot + 4, Math.floor(timeNs / 2 ** 32), true);
+          view.setUint32(input + slot + 8, extended ? (id | EFF) >>> 0 : id, true);
+          const length = Math.min(data.length, slotBytes - HEADER_BYTES);
+          slots[slot + 12] = length;
+          slots.set(length === data.length ? data : data.subarray(0, length), slot + HEADER_BYTES);
+          if (++count === maxFrames) {
+            yield* part(count);
+            count = 0;
+          }
         }
+        if (count > 0) yield* part(count);
+      } finally {
+        // Frames that were not decoded, because who gives or takes them has stopped.
+        slots.fill(0, 0, count * slotBytes);
       }
-      if (count > 0) yield* part(count);
     },
   };
 }

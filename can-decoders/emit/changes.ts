@@ -6,6 +6,8 @@ import { ROW_MESSAGE, type RowLayout } from '../layout.ts';
  *
  * | from      | what                                                                                 |
  * |-----------|--------------------------------------------------------------------------------------|
+ * | (before)  | masks for what of a row is left to compare, 8 bytes or more; for each set of lanes   |
+ * |           | the swizzle that brings them together                                                |
  * | `rowOf`   | address of the newest row of a message that is not compared yet, else 0 (u32)         |
  * | `touched` | offsets into `rowOf` of the messages that have one (u32)                              |
  * | `images`  | address of the image of each message, and bytes of its row (two u32)                  |
@@ -25,12 +27,12 @@ export interface ChangeMap {
   readonly offsets: readonly number[];
 }
 
-/** Bytes of `touched` that are used, between two calls. */
-const TOUCHED_BYTES = 12;
+/** Beside the counters of `memory.ts`: bytes of `touched` that are used, between two calls. */
+const COUNTER_TOUCHED = 12;
 const VECTOR_BYTES = 16;
 const IMAGE_ENTRY = 8;
 const LANES = 4;
-/** Vectors before `rowOf`: masks for what of a row is left to compare, 8 bytes or more, then what brings the lanes of each set of bits together. */
+/** Vectors before `rowOf`. */
 const MASKS = 2;
 const SETS = 2 ** LANES;
 const TABLE_BYTES = (MASKS + SETS) * VECTOR_BYTES;
@@ -76,7 +78,7 @@ export function changeTables({ messages }: RowLayout, map: ChangeMap): { at: num
 /** Opens the list of touched messages where the calls before have left it. */
 export function emitOpenTouched(code: CodeWriter, map: ChangeMap, touched: Local): void {
   code.i32(0);
-  code.memory('i32.load', TOUCHED_BYTES);
+  code.memory('i32.load', COUNTER_TOUCHED);
   code.i32(map.touched);
   code.op('i32.add');
   code.set(touched);
@@ -87,7 +89,7 @@ export function emitCloseTouched(code: CodeWriter, map: ChangeMap, touched: Loca
   code.get(touched);
   code.i32(map.touched);
   code.op('i32.sub');
-  code.memory('i32.store', TOUCHED_BYTES);
+  code.memory('i32.store', COUNTER_TOUCHED);
 }
 
 /**
@@ -236,7 +238,7 @@ export function emitChanges(code: CodeWriter, map: ChangeMap, messages: number):
   code.end();
   code.i32(0);
   code.i32(0);
-  code.memory('i32.store', TOUCHED_BYTES);
+  code.memory('i32.store', COUNTER_TOUCHED);
   code.get(out);
   code.i32(map.places);
   code.op('i32.sub');

@@ -10,7 +10,7 @@ import { type Shape, shapeBytes } from './shapes.ts';
  *
  * | from      | what                                                                              |
  * |-----------|-----------------------------------------------------------------------------------|
- * | 0         | counters of the last call (u32): unknown, ignored, short                          |
+ * | 0         | counters of the last call (u32): unknown, ignored, short; bytes of `touched` used |
  * | `slots`   | id table: message index by slot (u16)                                             |
  * | `keys`    | scalar form: id word by message index (u32)                                       |
  * | `sizes`   | scalar form: bytes of a row by message index (u32)                                |

@@ -178,7 +178,7 @@ function shapeTable(
   return bytes;
 }
 
-/** Last byte of the payload that each cell needs; −1 for cells at the end of a row that stay empty. */
+/** Last byte of the payload that each cell needs; 0xff, read as −1, for cells at the end of a row that stay empty. */
 function lastBytes(shapes: readonly (Shape | null)[]): Uint8Array {
   return Uint8Array.from(
     shapes.flatMap((shape) => Array.from({ length: shape?.cells ?? 0 }, (_, cell) => shape!.lasts[cell] ?? 0xff)),

@@ -8,7 +8,7 @@ import type { VectorPool } from './simd.ts';
 
 /**
  * `own(slot, out, index, slotBytes)` of the SIMD forms: one row of a frame that is short, or whose message has no shape
- * (multiplexers, floats, CAN FD): code of its own under one jump.
+ * (`shapeOf` says which): code of its own under one jump.
  */
 export function emitOwn(
   code: CodeWriter,

@@ -38,7 +38,7 @@ export const TWO_WORD_CELLS = 2 * CELLS_PER_PRESENCE;
 
 /**
  * @param mostCells cells of the largest message that has a shape
- * @returns null where the message has multiplexers or more than a classic payload, and needs code of its own
+ * @returns null where the message has multiplexers, more than a classic payload or more cells, and needs code of its own
  */
 export function shapeOf({ layout, root, need, length }: MessagePlan, mostCells: number): Shape | null {
   if (root.selectors.length > 0 || layout.cells > mostCells || Math.max(need, length) > CLASSIC_BYTES) return null;

@@ -406,6 +406,58 @@ describe('messages of every size in one batch', () => {
   });
 });
 
+describe('a large database', () => {
+  // 1 bit to 13 bits each, so that messages have from one cell to more than two presence words hold, in classic and FD frames.
+  const wide = [5, 6, 7, 8, 64].flatMap((bytes) =>
+    [1, 2, 3, 5, 13].map((bits) => {
+      const count = Math.floor((bytes * 8) / bits);
+      const signals = Array.from({ length: count }, (_, i) =>
+        signal({ name: `s${i}`, start: i * bits, length: bits, signed: i % 4 === 1 }),
+      );
+      return { bytes, signals };
+    }),
+  );
+  const large = (length: number) =>
+    Array.from({ length }, (_, i) => {
+      const { bytes, signals } = wide[i % wide.length]!;
+      return message({ name: `M${i}`, id: 0x1000 + i * 37, extended: true, length: bytes, fd: bytes > 8, signals });
+    });
+  const messages = large(1000);
+  const db = database(...messages);
+
+  it('is read bit by bit where its module would be larger than the platform takes', () => {
+    const most = database(...large(3000));
+    const decoder = createDecoder({ channel: 0, database: most, signals: signalInfos(most), form: 'scalar' });
+    expect(decoder.module.length).toBe(0);
+    expect(decoder.decode(batchOf([{ id: (0x1000 | CAN_EFF_FLAG) >>> 0, data: [1, 2, 3, 4, 5] }])).rows).toBe(1);
+  });
+
+  it.each(['scalar', 'simd', 'grouped'] as const)('gives the same rows in the %s form as bit by bit', (form) => {
+    const input = { channel: 0, database: db, signals: signalInfos(db), form };
+    const [compiled, slow] = [createDecoder(input), createInterpreter(input)];
+    // Classic frames after FD frames and before them, in batches that fit the input area and batches that do not.
+    for (const [count, fd] of [
+      [700, true],
+      [2500, false],
+      [40, true],
+      [100, false],
+    ] as const) {
+      const frames = Array.from({ length: count }, (_, i) => {
+        const one = messages[(i * 7919) % messages.length]!;
+        const length = Math.min(one.length, fd ? 64 : 8);
+        const data = Array.from({ length: i % 19 === 3 ? i % 9 : length }, (_, byte) => (i * 31 + byte * 151) & 255);
+        return { id: (one.id | CAN_EFF_FLAG) >>> 0, data: data.slice(0, fd ? 64 : 8) };
+      });
+      const a = compiled.decode(batchOf(frames, fd));
+      const b = slow.decode(batchOf(frames, fd));
+      expect([a.rows, a.unknown, a.short, a.bytes]).toEqual([b.rows, b.unknown, b.short, b.bytes]);
+      expect(Buffer.from(a.u32.buffer, a.u32.byteOffset, a.bytes).equals(Buffer.from(b.u32.buffer, 0, b.bytes))).toBe(
+        true,
+      );
+    }
+  });
+});
+
 describe('a decoder', () => {
   const good = message({ name: 'Good', signals: [signal({ name: 'a' })] });
   const create = (db: Database, signals: readonly SignalInfo[]) => () =>
